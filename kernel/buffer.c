@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The receive memory of a device: blocks that travel
+ *
+ *   free --fly--> in flight --land--> held --last put--> free
+ *
+ * Pages are ordinary cacheable memory, mapped by usbcore for each transfer:
+ * coherent memory would be uncached, and slow to read, on many machines.
+ */
+#include <linux/bug.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "mydev.h"
+
+/**
+ * mydev_pool_alloc() - get the memory of a pool
+ * @pool: without memory; nobody else looks at it yet
+ * @nr: number of buffers
+ * @size: bytes per buffer
+ *
+ * The blocks are zeroed, so that no stale memory can ever reach a reader.
+ *
+ * Context: process context, sleeps.
+ * Return: 0 or -ENOMEM; on error @pool is as it was.
+ */
+int mydev_pool_alloc(struct mydev_pool *pool, unsigned int nr,
+		     unsigned int size)
+{
+	unsigned int i;
+
+	pool->buffers = kvcalloc(nr, sizeof(*pool->buffers), GFP_KERNEL);
+	if (!pool->buffers)
+		return -ENOMEM;
+
+	pool->nr = nr;
+	pool->size = size;
+	pool->nr_free = 0;
+	INIT_LIST_HEAD(&pool->free);
+
+	for (i = 0; i < nr; i++) {
+		struct mydev_buffer *buf = &pool->buffers[i];
+
+		buf->data = alloc_pages_exact(size, GFP_KERNEL | __GFP_ZERO |
+						    __GFP_NOWARN);
+		if (!buf->data)
+			goto err_free;
+		buf->state = MYDEV_BUFFER_FREE;
+		list_add_tail(&buf->list, &pool->free);
+		pool->nr_free++;
+	}
+	return 0;
+
+err_free:
+	mydev_pool_free(pool);
+	return -ENOMEM;
+}
+
+/**
+ * mydev_pool_free() - give the memory of a pool back
+ * @pool: all of its buffers are free, and nobody else looks at it any more;
+ *	without memory already is fine
+ *
+ * Context: process context.
+ */
+void mydev_pool_free(struct mydev_pool *pool)
+{
+	unsigned int i;
+
+	if (!pool->buffers)
+		return;
+
+	for (i = 0; i < pool->nr; i++) {
+		struct mydev_buffer *buf = &pool->buffers[i];
+
+		/* Better leaked than freed under somebody's hands. */
+		if (WARN_ON_ONCE(buf->state != MYDEV_BUFFER_FREE))
+			continue;
+		if (buf->data)
+			free_pages_exact(buf->data, pool->size);
+	}
+	kvfree(pool->buffers);
+	pool->buffers = NULL;
+	pool->nr_free = 0;
+}
+
+/**
+ * mydev_buffer_fly() - take a free buffer for a transfer
+ * @pool: the pool
+ *
+ * Context: rx_lock held.
+ * Return: a buffer, now in flight, or NULL if the pool is dry.
+ */
+struct mydev_buffer *mydev_buffer_fly(struct mydev_pool *pool)
+{
+	struct mydev_buffer *buf;
+
+	buf = list_first_entry_or_null(&pool->free, struct mydev_buffer, list);
+	if (!buf)
+		return NULL;
+	list_del(&buf->list);
+	pool->nr_free--;
+	buf->state = MYDEV_BUFFER_IN_FLIGHT;
+	return buf;
+}
+
+/**
+ * mydev_buffer_land() - the transfer of a buffer has ended
+ * @buf: in flight; becomes held, with one reference, which is the caller's
+ *
+ * Context: rx_lock held.
+ */
+void mydev_buffer_land(struct mydev_buffer *buf)
+{
+	WARN_ON_ONCE(buf->state != MYDEV_BUFFER_IN_FLIGHT);
+	buf->state = MYDEV_BUFFER_HELD;
+	buf->refs = 1;
+}
+
+/**
+ * mydev_buffer_get() - add a holder
+ * @buf: held
+ *
+ * Context: rx_lock held.
+ */
+void mydev_buffer_get(struct mydev_buffer *buf)
+{
+	WARN_ON_ONCE(buf->state != MYDEV_BUFFER_HELD);
+	buf->refs++;
+}
+
+/**
+ * mydev_buffer_put() - remove a holder; the last one frees the buffer
+ * @pool: the pool that owns @buf
+ * @buf: held
+ *
+ * A freed buffer is the next one to fly: its cache lines are warm.
+ *
+ * Context: rx_lock held.
+ */
+void mydev_buffer_put(struct mydev_pool *pool, struct mydev_buffer *buf)
+{
+	if (WARN_ON_ONCE(buf->state != MYDEV_BUFFER_HELD || !buf->refs))
+		return;
+	if (--buf->refs)
+		return;
+	buf->state = MYDEV_BUFFER_FREE;
+	list_add(&buf->list, &pool->free);
+	pool->nr_free++;
+}

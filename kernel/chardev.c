@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The character device: class, numbers, and the file operations, which turn
+ * what the VFS wants into what a client can do.
+ *
+ * open() finds its device through inode->i_cdev, which holds a reference to
+ * it: there is no table to look it up in, and so no moment between finding it
+ * and holding it.
+ */
+#include <linux/fs.h>
+#include <linux/idr.h>
+#include <linux/poll.h>
+#include <linux/seq_file.h>
+#include <linux/splice.h>
+#include <linux/uio.h>
+
+#include "mydev.h"
+
+/* Devices at once. */
+#define MYDEV_MINORS 1024
+
+static dev_t mydev_base;
+static DEFINE_IDA(mydev_minors);
+
+static struct class mydev_class = {
+	.name = MYDEV_NAME,
+	.dev_groups = mydev_groups,
+};
+
+static int mydev_open(struct inode *inode, struct file *file)
+{
+	struct mydev_device *dev = container_of(inode->i_cdev,
+						struct mydev_device, cdev);
+	struct mydev_client *client;
+
+	client = mydev_client_open(dev, file->f_mode & FMODE_READ);
+	if (IS_ERR(client))
+		return PTR_ERR(client);
+
+	file->private_data = client;
+	file->f_mode |= FMODE_NOWAIT;
+	return stream_open(inode, file);
+}
+
+static int mydev_release(struct inode *inode, struct file *file)
+{
+	mydev_client_close(file->private_data);
+	return 0;
+}
+
+static ssize_t mydev_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	bool nonblock = (iocb->ki_filp->f_flags & O_NONBLOCK) ||
+			(iocb->ki_flags & IOCB_NOWAIT);
+
+	return mydev_client_read(iocb->ki_filp->private_data, to, nonblock);
+}
+
+static __poll_t mydev_poll(struct file *file, poll_table *wait)
+{
+	struct mydev_client *client = file->private_data;
+
+	/* First on the queue, then the look: no wake-up falls in between. */
+	poll_wait(file, &client->wait, wait);
+	if (poll_requested_events(wait) & (EPOLLIN | EPOLLRDNORM))
+		mydev_client_demand(client);
+	return mydev_client_poll(client);
+}
+
+static int mydev_fasync(int fd, struct file *file, int on)
+{
+	struct mydev_client *client = file->private_data;
+	int ret = fasync_helper(fd, file, on, &client->fasync);
+
+	/* Asking for signals about input is asking for input. */
+	if (ret >= 0 && on)
+		mydev_client_demand(client);
+	return ret;
+}
+
+#ifdef CONFIG_PROC_FS
+static void mydev_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct mydev_client *client = file->private_data;
+	struct mydev_stats stats = {};
+
+	mydev_client_stats(client, &stats);
+	seq_printf(m, "mydev-device:\t%s\n", dev_name(&client->dev->dev));
+	if (!client->member)
+		return;
+	seq_printf(m, "mydev-demanded:\t%d\n", READ_ONCE(client->demanded));
+	seq_printf(m, "mydev-queued-packets:\t%llu\n",
+		   stats.client_queued_packets);
+	seq_printf(m, "mydev-queued-bytes:\t%llu\n", stats.client_queued_bytes);
+	seq_printf(m, "mydev-read-packets:\t%llu\n", stats.client_read_packets);
+	seq_printf(m, "mydev-read-bytes:\t%llu\n", stats.client_read_bytes);
+	seq_printf(m, "mydev-lost-packets:\t%llu\n", stats.client_lost_packets);
+	seq_printf(m, "mydev-lost-bytes:\t%llu\n", stats.client_lost_bytes);
+}
+#endif
+
+static const struct file_operations mydev_fops = {
+	.owner = THIS_MODULE,
+	.open = mydev_open,
+	.release = mydev_release,
+	.read_iter = mydev_read_iter,
+	.splice_read = copy_splice_read,
+	.poll = mydev_poll,
+	.fasync = mydev_fasync,
+	.unlocked_ioctl = mydev_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+#ifdef CONFIG_PROC_FS
+	.show_fdinfo = mydev_show_fdinfo,
+#endif
+};
+
+/**
+ * mydev_chardev_prepare() - give a device its number and name
+ * @dev: the device, its &struct device initialised
+ *
+ * Return: 0 or a negative errno; undone by mydev_chardev_unprepare().
+ */
+int mydev_chardev_prepare(struct mydev_device *dev)
+{
+	int minor, ret;
+
+	minor = ida_alloc_max(&mydev_minors, MYDEV_MINORS - 1, GFP_KERNEL);
+	if (minor < 0)
+		return minor;
+
+	dev->info.index = minor;
+	dev->dev.class = &mydev_class;
+	dev->dev.devt = MKDEV(MAJOR(mydev_base), minor);
+	ret = dev_set_name(&dev->dev, MYDEV_NAME "%d", minor);
+	if (ret) {
+		ida_free(&mydev_minors, minor);
+		return ret;
+	}
+
+	cdev_init(&dev->cdev, &mydev_fops);
+	dev->cdev.owner = THIS_MODULE;
+	return 0;
+}
+
+/**
+ * mydev_chardev_unprepare() - give the number back
+ * @dev: the device, not or no longer published
+ *
+ * Files that are still open do not need it, and the next device that is
+ * plugged in may have it.
+ */
+void mydev_chardev_unprepare(struct mydev_device *dev)
+{
+	ida_free(&mydev_minors, dev->info.index);
+}
+
+/**
+ * mydev_chardev_publish() - make the node appear
+ * @dev: the device, ready for open()
+ *
+ * Return: 0 or a negative errno; undone by mydev_chardev_withdraw().
+ */
+int mydev_chardev_publish(struct mydev_device *dev)
+{
+	return cdev_device_add(&dev->cdev, &dev->dev);
+}
+
+/**
+ * mydev_chardev_withdraw() - make the node disappear
+ * @dev: the device
+ *
+ * Files stay open, and an open() in progress may still succeed.
+ */
+void mydev_chardev_withdraw(struct mydev_device *dev)
+{
+	cdev_device_del(&dev->cdev, &dev->dev);
+}
+
+int mydev_chardev_init(void)
+{
+	int ret;
+
+	ret = alloc_chrdev_region(&mydev_base, 0, MYDEV_MINORS, MYDEV_NAME);
+	if (ret)
+		return ret;
+	ret = class_register(&mydev_class);
+	if (ret)
+		unregister_chrdev_region(mydev_base, MYDEV_MINORS);
+	return ret;
+}
+
+void mydev_chardev_exit(void)
+{
+	class_unregister(&mydev_class);
+	unregister_chrdev_region(mydev_base, MYDEV_MINORS);
+	ida_destroy(&mydev_minors);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What differs between the kernels that the driver builds for, and nothing
+ * else: code outside of this file is written for the newest of them.
+ */
+#ifndef MYDEV_COMPAT_H
+#define MYDEV_COMPAT_H
+
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "mydev needs Linux 6.1 or newer"
+#endif
+
+/* 6.4 moved hex_to_bin() out of linux/kernel.h. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#include <linux/hex.h>
+#else
+#include <linux/kernel.h>
+#endif
+
+/* 6.5 replaced the pipe-backed splice of ->read_iter() files. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#define copy_splice_read generic_file_splice_read
+#endif
+
+#endif /* MYDEV_COMPAT_H */

@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The receive ring: a fixed number of bulk IN transfers that are always in
+ * flight while somebody wants data and there is memory to put it.
+ *
+ *          demand                    error
+ *   IDLE ----------> RUNNING <---------------> RECOVERING ------> FAILED
+ *     ^                 |     work: try again             too often  |
+ *     +-----------------+--- last member closes ---------------------+
+ *
+ * and from everywhere to GONE by disconnect.
+ *
+ * A completed transfer gives its full buffer to the clients, takes a free one
+ * from the pool and goes straight back. Where the pool is dry the transfer
+ * stays idle, and whoever frees a buffer next submits it. While no transfer is
+ * in flight, the host does not ask the device for data, and the device waits:
+ * that is the flow control of USB bulk, and nothing is lost by it.
+ *
+ * Every stop poisons the transfers: that waits for completions in progress and
+ * makes later submissions fail, also of those who had an idle transfer in hand
+ * at that moment.
+ */
+#include <linux/log2.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+
+#include "mydev.h"
+
+/* Errors in a row before the ring gives up; together about 1.3 s of trying. */
+#define MYDEV_RX_MAX_FAILURES 8
+
+/* The first retry comes at once, the second after this, each next doubled. */
+#define MYDEV_RX_BACKOFF_MS 10
+
+/**
+ * mydev_rx_trouble() - the ring cannot go on: have the work mend it
+ * @dev: the device; its ring is running, or the work itself is trying
+ * @status: why, a negative errno
+ *
+ * Context: rx_lock held, interrupts off.
+ */
+static void mydev_rx_trouble(struct mydev_device *dev, int status)
+{
+	struct mydev_rx *rx = &dev->rx;
+	unsigned int delay = 0;
+
+	rx->state = MYDEV_STATE_RECOVERING;
+	rx->failures++;
+	if (status == -EPIPE)
+		rx->halted = true;
+	if (rx->failures > 1 && rx->failures <= MYDEV_RX_MAX_FAILURES)
+		delay = MYDEV_RX_BACKOFF_MS << (rx->failures - 2);
+
+	if (!dev->gone)
+		schedule_delayed_work(&rx->work, msecs_to_jiffies(delay));
+}
+
+/**
+ * mydev_rx_arm() - give a transfer a buffer
+ * @dev: the device
+ * @transfer: not in flight
+ *
+ * Context: rx_lock held, interrupts off.
+ * Return: true if the transfer is to be submitted.
+ */
+static bool mydev_rx_arm(struct mydev_device *dev,
+			 struct mydev_transfer *transfer)
+{
+	if (dev->rx.state != MYDEV_STATE_RUNNING)
+		return false;
+	if (!dev->pool.nr_free && !mydev_clients_reclaim(dev))
+		return false;
+	transfer->buf = mydev_buffer_fly(&dev->pool);
+	return true;
+}
+
+/**
+ * mydev_rx_retire() - a transfer stays idle
+ * @dev: the device
+ * @transfer: counted as in flight, without a buffer
+ *
+ * Context: rx_lock held, interrupts off.
+ */
+static void mydev_rx_retire(struct mydev_device *dev,
+			    struct mydev_transfer *transfer)
+{
+	struct mydev_rx *rx = &dev->rx;
+
+	list_add(&transfer->list, &rx->idle);
+	rx->in_flight--;
+	if (!rx->in_flight && rx->state == MYDEV_STATE_RUNNING)
+		dev->counters.ring_stops++;
+}
+
+/**
+ * mydev_rx_submit() - put an armed transfer in flight
+ * @dev: the device
+ * @transfer: armed, in the caller's hands
+ *
+ * Context: any, without rx_lock.
+ * Return: true if it is in flight; otherwise it is idle again.
+ */
+static bool mydev_rx_submit(struct mydev_device *dev,
+			    struct mydev_transfer *transfer)
+{
+	struct mydev_rx *rx = &dev->rx;
+	unsigned long flags;
+	int ret;
+
+	transfer->urb->transfer_buffer = transfer->buf->data;
+	ret = usb_submit_urb(transfer->urb, GFP_ATOMIC);
+	if (likely(!ret))
+		return true;
+
+	spin_lock_irqsave(&dev->rx_lock, flags);
+	mydev_buffer_land(transfer->buf);
+	mydev_buffer_put(&dev->pool, transfer->buf);
+	transfer->buf = NULL;
+	/*
+	 * -EPERM: poisoned by a stop. The other three: the device or the
+	 * interface is on its way out, and disconnect comes next.
+	 */
+	if (rx->state == MYDEV_STATE_RUNNING && ret != -EPERM &&
+	    ret != -ENODEV && ret != -ESHUTDOWN && ret != -ENOENT) {
+		dev->counters.errors++;
+		dev_warn_ratelimited(&dev->dev,
+				     "cannot submit a receive transfer (%d), will try again\n",
+				     ret);
+		mydev_rx_trouble(dev, ret);
+	}
+	mydev_rx_retire(dev, transfer);
+	spin_unlock_irqrestore(&dev->rx_lock, flags);
+	return false;
+}
+
+/**
+ * mydev_rx_status() - what the end of a transfer means for the ring
+ * @dev: the device
+ * @status: of the URB
+ *
+ * Context: rx_lock held, interrupts off.
+ */
+static void mydev_rx_status(struct mydev_device *dev, int status)
+{
+	switch (status) {
+	case 0:
+		dev->rx.failures = 0;
+		return;
+	case -ENOENT:		/* poisoned by a stop */
+	case -ECONNRESET:
+	case -ESHUTDOWN:	/* the device, the interface or the host */
+	case -ENODEV:		/* controller is on its way out */
+		return;
+	}
+
+	dev->counters.errors++;
+	/* One error is enough; the transfers behind it share its fate. */
+	if (dev->rx.state != MYDEV_STATE_RUNNING)
+		return;
+	dev_warn_ratelimited(&dev->dev, "%s (%d), will try again\n",
+			     status == -EPIPE ? "the device stalled" :
+						"receive error",
+			     status);
+	mydev_rx_trouble(dev, status);
+}
+
+/**
+ * mydev_rx_complete() - a receive transfer has ended
+ * @urb: its URB
+ *
+ * Whatever the status, bytes that came are delivered: a transfer that was cut
+ * short by a stop or an error may have got some.
+ *
+ * Context: usually interrupt or softirq; takes rx_lock.
+ */
+static void mydev_rx_complete(struct urb *urb)
+{
+	struct mydev_transfer *transfer = urb->context;
+	struct mydev_device *dev = transfer->dev;
+	struct mydev_buffer *buf = transfer->buf;
+	unsigned long flags;
+	bool again;
+
+	spin_lock_irqsave(&dev->rx_lock, flags);
+	mydev_buffer_land(buf);
+	if (urb->actual_length || !urb->status)
+		mydev_clients_deliver(dev, buf, urb->actual_length);
+	mydev_buffer_put(&dev->pool, buf);
+	transfer->buf = NULL;
+
+	mydev_rx_status(dev, urb->status);
+	again = mydev_rx_arm(dev, transfer);
+	if (!again)
+		mydev_rx_retire(dev, transfer);
+	spin_unlock_irqrestore(&dev->rx_lock, flags);
+
+	if (again)
+		mydev_rx_submit(dev, transfer);
+}
+
+/**
+ * mydev_rx_hungry() - are there transfers that could fly, and do not?
+ * @dev: the device
+ *
+ * Context: rx_lock held.
+ */
+bool mydev_rx_hungry(struct mydev_device *dev)
+{
+	return dev->rx.state == MYDEV_STATE_RUNNING && dev->pool.nr_free &&
+	       !list_empty(&dev->rx.idle);
+}
+
+/**
+ * mydev_rx_refill() - put as many idle transfers in flight as there are buffers
+ * @dev: the device
+ *
+ * For those who freed a buffer, and to start the ring.
+ *
+ * Context: any, without rx_lock.
+ */
+void mydev_rx_refill(struct mydev_device *dev)
+{
+	struct mydev_rx *rx = &dev->rx;
+	struct mydev_transfer *transfer;
+	unsigned long flags;
+
+	do {
+		spin_lock_irqsave(&dev->rx_lock, flags);
+		transfer = list_first_entry_or_null(&rx->idle,
+						    struct mydev_transfer,
+						    list);
+		if (transfer && mydev_rx_arm(dev, transfer)) {
+			list_del(&transfer->list);
+			rx->in_flight++;
+		} else {
+			transfer = NULL;
+		}
+		spin_unlock_irqrestore(&dev->rx_lock, flags);
+	} while (transfer && mydev_rx_submit(dev, transfer));
+}
+
+/**
+ * mydev_rx_quiesce() - no transfer is in flight, and none can be put there
+ * @dev: the device; the state is not RUNNING
+ *
+ * Context: rx_mutex held; waits for completions.
+ */
+static void mydev_rx_quiesce(struct mydev_device *dev)
+{
+	struct mydev_rx *rx = &dev->rx;
+	unsigned int i;
+
+	lockdep_assert_held(&dev->rx_mutex);
+	if (rx->poisoned || !rx->transfers)
+		return;
+	for (i = 0; i < rx->nr; i++)
+		usb_poison_urb(rx->transfers[i].urb);
+	rx->poisoned = true;
+}
+
+/**
+ * mydev_rx_unquiesce() - transfers may be submitted again
+ * @dev: the device
+ *
+ * Context: rx_mutex held.
+ */
+static void mydev_rx_unquiesce(struct mydev_device *dev)
+{
+	struct mydev_rx *rx = &dev->rx;
+	unsigned int i;
+
+	lockdep_assert_held(&dev->rx_mutex);
+	if (!rx->poisoned)
+		return;
+	for (i = 0; i < rx->nr; i++)
+		usb_unpoison_urb(rx->transfers[i].urb);
+	rx->poisoned = false;
+}
+
+/**
+ * mydev_rx_mend() - bring the endpoint back to where it can transfer
+ * @dev: the device, not gone; its ring is quiet
+ * @halted: its endpoint was stalled
+ *
+ * After errors on the bus the first retry is a plain one. Where that was not
+ * enough the two sides may disagree about the data toggle, which clearing a
+ * halt resets on both.
+ *
+ * Context: gate held for reading, rx_mutex held; talks to the device.
+ * Return: 0 or a negative errno.
+ */
+static int mydev_rx_mend(struct mydev_device *dev, bool halted)
+{
+	int ret;
+
+	if (!halted && dev->rx.failures < 2)
+		return 0;
+	ret = usb_clear_halt(dev->udev, usb_rcvbulkpipe(dev->udev,
+							dev->info.ep_in));
+	if (ret)
+		return ret;
+
+	spin_lock_irq(&dev->rx_lock);
+	dev->rx.halted = false;
+	if (halted)
+		dev->counters.stalls++;
+	spin_unlock_irq(&dev->rx_lock);
+	return 0;
+}
+
+/**
+ * mydev_rx_go() - start the ring, or start it again after an error
+ * @dev: the device, not gone
+ *
+ * Context: gate held for reading, rx_mutex held.
+ */
+static void mydev_rx_go(struct mydev_device *dev)
+{
+	struct mydev_rx *rx = &dev->rx;
+	bool wanted, failed, halted;
+	int ret;
+
+	spin_lock_irq(&dev->rx_lock);
+	wanted = rx->wanted && (rx->state == MYDEV_STATE_IDLE ||
+				rx->state == MYDEV_STATE_RECOVERING);
+	failed = rx->failures > MYDEV_RX_MAX_FAILURES;
+	halted = rx->halted;
+	spin_unlock_irq(&dev->rx_lock);
+	if (!wanted)
+		return;
+
+	mydev_rx_quiesce(dev);
+	if (failed) {
+		dev_err(&dev->dev,
+			"gave up after %u receive errors in a row; close all users and open again, or plug the device in anew\n",
+			rx->failures);
+		spin_lock_irq(&dev->rx_lock);
+		rx->state = MYDEV_STATE_FAILED;
+		mydev_clients_wake(dev);
+		spin_unlock_irq(&dev->rx_lock);
+		return;
+	}
+
+	ret = mydev_rx_mend(dev, halted);
+	if (ret) {
+		spin_lock_irq(&dev->rx_lock);
+		dev->counters.errors++;
+		mydev_rx_trouble(dev, ret);
+		spin_unlock_irq(&dev->rx_lock);
+		return;
+	}
+
+	mydev_rx_unquiesce(dev);
+	spin_lock_irq(&dev->rx_lock);
+	rx->state = MYDEV_STATE_RUNNING;
+	spin_unlock_irq(&dev->rx_lock);
+	mydev_rx_refill(dev);
+}
+
+static void mydev_rx_work(struct work_struct *work)
+{
+	struct mydev_device *dev = container_of(work, struct mydev_device,
+						rx.work.work);
+
+	down_read(&dev->gate);
+	if (!dev->gone) {
+		mutex_lock(&dev->rx_mutex);
+		mydev_rx_go(dev);
+		mutex_unlock(&dev->rx_mutex);
+	}
+	up_read(&dev->gate);
+}
+
+/**
+ * mydev_rx_want() - a member asks for data
+ * @dev: the device
+ *
+ * The ring is started by the work and not here: poll() must not sleep.
+ *
+ * Context: rx_lock held.
+ */
+void mydev_rx_want(struct mydev_device *dev)
+{
+	if (dev->rx.wanted || dev->gone)
+		return;
+	dev->rx.wanted = true;
+	schedule_delayed_work(&dev->rx.work, 0);
+}
+
+static void mydev_rx_free(struct mydev_device *dev)
+{
+	struct mydev_rx *rx = &dev->rx;
+	unsigned int i;
+
+	mydev_pool_free(&dev->pool);
+	for (i = 0; rx->transfers && i < rx->nr; i++)
+		usb_free_urb(rx->transfers[i].urb);
+	kfree(rx->transfers);
+	rx->transfers = NULL;
+	INIT_LIST_HEAD(&rx->idle);
+}
+
+static int mydev_rx_alloc(struct mydev_device *dev)
+{
+	struct mydev_rx *rx = &dev->rx;
+	unsigned int i;
+
+	rx->transfers = kcalloc(rx->nr, sizeof(*rx->transfers), GFP_KERNEL);
+	if (!rx->transfers)
+		return -ENOMEM;
+
+	for (i = 0; i < rx->nr; i++) {
+		struct mydev_transfer *transfer = &rx->transfers[i];
+
+		transfer->dev = dev;
+		transfer->urb = usb_alloc_urb(0, GFP_KERNEL);
+		if (!transfer->urb)
+			goto err_free;
+		usb_fill_bulk_urb(transfer->urb, dev->udev,
+				  usb_rcvbulkpipe(dev->udev, dev->info.ep_in),
+				  NULL, rx->size, mydev_rx_complete, transfer);
+		list_add_tail(&transfer->list, &rx->idle);
+	}
+
+	if (!mydev_pool_alloc(&dev->pool, rx->nr_buffers, rx->size))
+		return 0;
+
+err_free:
+	mydev_rx_free(dev);
+	return -ENOMEM;
+}
+
+/**
+ * mydev_rx_add_member() - one more client will read
+ * @dev: the device
+ *
+ * The first one gets the memory, so that no want of it can turn up later, in
+ * the middle of the stream.
+ *
+ * Context: rx_mutex held.
+ * Return: 0 or -ENOMEM.
+ */
+int mydev_rx_add_member(struct mydev_device *dev)
+{
+	int ret = 0;
+
+	lockdep_assert_held(&dev->rx_mutex);
+	if (!dev->nr_members)
+		ret = mydev_rx_alloc(dev);
+	if (!ret)
+		dev->nr_members++;
+	return ret;
+}
+
+/**
+ * mydev_rx_remove_member() - a client that read is gone
+ * @dev: the device; the client holds no buffer any more
+ *
+ * The last one stops the ring and gives the memory back.
+ *
+ * Context: rx_mutex held; waits for transfers to end.
+ */
+void mydev_rx_remove_member(struct mydev_device *dev)
+{
+	struct mydev_rx *rx = &dev->rx;
+
+	lockdep_assert_held(&dev->rx_mutex);
+	if (--dev->nr_members)
+		return;
+
+	spin_lock_irq(&dev->rx_lock);
+	rx->wanted = false;
+	rx->failures = 0;
+	if (rx->state != MYDEV_STATE_GONE)
+		rx->state = MYDEV_STATE_IDLE;
+	spin_unlock_irq(&dev->rx_lock);
+
+	mydev_rx_quiesce(dev);
+	/* New transfers are not poisoned. */
+	rx->poisoned = false;
+	mydev_rx_free(dev);
+}
+
+/**
+ * mydev_rx_shutdown() - the device is gone
+ * @dev: the device; gone is set, and nobody is behind the gate
+ *
+ * What arrived until now is delivered, then clients are told the end. They
+ * keep what they have queued until they have read it.
+ *
+ * Context: process context, called once, by disconnect.
+ */
+void mydev_rx_shutdown(struct mydev_device *dev)
+{
+	struct mydev_rx *rx = &dev->rx;
+
+	mutex_lock(&dev->rx_mutex);
+	spin_lock_irq(&dev->rx_lock);
+	/* Not yet GONE: readers would take an empty queue for the end. */
+	if (rx->state == MYDEV_STATE_RUNNING)
+		rx->state = MYDEV_STATE_RECOVERING;
+	spin_unlock_irq(&dev->rx_lock);
+
+	mydev_rx_quiesce(dev);
+
+	spin_lock_irq(&dev->rx_lock);
+	rx->state = MYDEV_STATE_GONE;
+	mydev_clients_wake(dev);
+	spin_unlock_irq(&dev->rx_lock);
+	mutex_unlock(&dev->rx_mutex);
+
+	/* It checks gone before it does anything, and nobody queues it now. */
+	cancel_delayed_work_sync(&rx->work);
+}
+
+/**
+ * mydev_rx_init() - choose the geometry of the ring
+ * @dev: the device; its endpoints and speed are known
+ *
+ * In flight is what the host controller can fill while nobody schedules us:
+ * about 5 ms of data at the speed of the bus, and at SuperSpeed 1 MiB, which
+ * is also what keeps the bus busy between two completions. The pool holds four
+ * times as much, which is how far clients may drift apart.
+ */
+void mydev_rx_init(struct mydev_device *dev)
+{
+	struct mydev_rx *rx = &dev->rx;
+	unsigned int maxp = dev->info.ep_in_max_packet;
+
+	INIT_LIST_HEAD(&rx->idle);
+	INIT_DELAYED_WORK(&rx->work, mydev_rx_work);
+	rx->state = MYDEV_STATE_IDLE;
+	if (!dev->info.ep_in)
+		return;
+
+	if (dev->udev->speed >= USB_SPEED_SUPER) {
+		rx->nr = 32;
+		rx->size = SZ_32K;
+	} else if (dev->udev->speed == USB_SPEED_HIGH) {
+		rx->nr = 16;
+		rx->size = SZ_16K;
+	} else {
+		rx->nr = 8;
+		rx->size = SZ_4K;
+	}
+	/*
+	 * A transfer that is no multiple of the packet size makes the host
+	 * controller fail with an overflow when a full packet meets the rest.
+	 */
+	rx->size = rounddown(rx->size, maxp);
+	rx->nr_buffers = 4 * rx->nr;
+
+	dev->info.transfer_size = rx->size;
+	dev->info.transfers = rx->nr;
+	dev->info.pool_buffers = rx->nr_buffers;
+	dev->info.queue_depth = roundup_pow_of_two(rx->nr_buffers);
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /sys/class/mydev/mydevN/: one value per file, see docs/ABI/.
+ */
+#include <linux/device.h>
+#include <linux/sysfs.h>
+
+#include "mydev.h"
+
+static struct mydev_device *to_mydev(struct device *device)
+{
+	return container_of(device, struct mydev_device, dev);
+}
+
+/* What is constant from probe on. */
+#define MYDEV_CONSTANT(_name, _format, _value)				\
+static ssize_t _name##_show(struct device *device,			\
+			    struct device_attribute *attr, char *buf)	\
+{									\
+	struct mydev_device *dev = to_mydev(device);			\
+									\
+	return sysfs_emit(buf, _format "\n", _value);			\
+}									\
+static DEVICE_ATTR_RO(_name)
+
+MYDEV_CONSTANT(id_vendor, "%04x", dev->info.id_vendor);
+MYDEV_CONSTANT(id_product, "%04x", dev->info.id_product);
+MYDEV_CONSTANT(bcd_device, "%04x", dev->info.bcd_device);
+MYDEV_CONSTANT(manufacturer, "%s", dev->udev->manufacturer);
+MYDEV_CONSTANT(product, "%s", dev->udev->product);
+MYDEV_CONSTANT(serial, "%s", dev->udev->serial);
+MYDEV_CONSTANT(speed, "%s", usb_speed_string(dev->info.speed));
+MYDEV_CONSTANT(interface_number, "%02x", dev->info.interface_number);
+MYDEV_CONSTANT(alternate_setting, "%u", dev->info.alternate_setting);
+MYDEV_CONSTANT(ep_in, "%02x", dev->info.ep_in);
+MYDEV_CONSTANT(ep_in_max_packet, "%u", dev->info.ep_in_max_packet);
+MYDEV_CONSTANT(ep_out, "%02x", dev->info.ep_out);
+MYDEV_CONSTANT(ep_out_max_packet, "%u", dev->info.ep_out_max_packet);
+MYDEV_CONSTANT(transfers, "%u", dev->info.transfers);
+MYDEV_CONSTANT(transfer_size, "%u", dev->info.transfer_size);
+MYDEV_CONSTANT(pool_buffers, "%u", dev->info.pool_buffers);
+
+/* What changes, read under the lock that it changes under. */
+#define MYDEV_VARIABLE(_name, _type, _format, _value)			\
+static ssize_t _name##_show(struct device *device,			\
+			    struct device_attribute *attr, char *buf)	\
+{									\
+	struct mydev_device *dev = to_mydev(device);			\
+	_type value;							\
+									\
+	spin_lock_irq(&dev->rx_lock);					\
+	value = _value;							\
+	spin_unlock_irq(&dev->rx_lock);					\
+	return sysfs_emit(buf, _format "\n", value);			\
+}									\
+static DEVICE_ATTR_RO(_name)
+
+MYDEV_VARIABLE(clients, unsigned int, "%u", dev->nr_clients);
+MYDEV_VARIABLE(in_flight, unsigned int, "%u", dev->rx.in_flight);
+MYDEV_VARIABLE(packets, u64, "%llu", dev->counters.packets);
+MYDEV_VARIABLE(bytes, u64, "%llu", dev->counters.bytes);
+MYDEV_VARIABLE(zero_packets, u64, "%llu", dev->counters.zero_packets);
+MYDEV_VARIABLE(errors, u64, "%llu", dev->counters.errors);
+MYDEV_VARIABLE(stalls, u64, "%llu", dev->counters.stalls);
+MYDEV_VARIABLE(ring_stops, u64, "%llu", dev->counters.ring_stops);
+
+static const char *const mydev_state_names[] = {
+	[MYDEV_STATE_IDLE] = "idle",
+	[MYDEV_STATE_RUNNING] = "running",
+	[MYDEV_STATE_RECOVERING] = "recovering",
+	[MYDEV_STATE_FAILED] = "failed",
+	[MYDEV_STATE_GONE] = "gone",
+};
+
+MYDEV_VARIABLE(state, const char *, "%s", mydev_state_names[dev->rx.state]);
+
+static struct attribute *mydev_attrs[] = {
+	&dev_attr_id_vendor.attr,
+	&dev_attr_id_product.attr,
+	&dev_attr_bcd_device.attr,
+	&dev_attr_manufacturer.attr,
+	&dev_attr_product.attr,
+	&dev_attr_serial.attr,
+	&dev_attr_speed.attr,
+	&dev_attr_interface_number.attr,
+	&dev_attr_alternate_setting.attr,
+	&dev_attr_ep_in.attr,
+	&dev_attr_ep_in_max_packet.attr,
+	&dev_attr_ep_out.attr,
+	&dev_attr_ep_out_max_packet.attr,
+	&dev_attr_transfers.attr,
+	&dev_attr_transfer_size.attr,
+	&dev_attr_pool_buffers.attr,
+	&dev_attr_clients.attr,
+	&dev_attr_in_flight.attr,
+	&dev_attr_state.attr,
+	NULL
+};
+
+/* A device without a string or an endpoint has no file for it. */
+static umode_t mydev_attr_visible(struct kobject *kobj, struct attribute *attr,
+				  int n)
+{
+	struct mydev_device *dev = to_mydev(kobj_to_dev(kobj));
+	bool visible = true;
+
+	if (attr == &dev_attr_manufacturer.attr)
+		visible = dev->udev->manufacturer;
+	else if (attr == &dev_attr_product.attr)
+		visible = dev->udev->product;
+	else if (attr == &dev_attr_serial.attr)
+		visible = dev->udev->serial;
+	else if (attr == &dev_attr_ep_in.attr ||
+		 attr == &dev_attr_ep_in_max_packet.attr ||
+		 attr == &dev_attr_transfers.attr ||
+		 attr == &dev_attr_transfer_size.attr ||
+		 attr == &dev_attr_pool_buffers.attr ||
+		 attr == &dev_attr_in_flight.attr)
+		visible = dev->info.ep_in;
+	else if (attr == &dev_attr_ep_out.attr ||
+		 attr == &dev_attr_ep_out_max_packet.attr)
+		visible = dev->info.ep_out;
+
+	return visible ? attr->mode : 0;
+}
+
+static const struct attribute_group mydev_group = {
+	.attrs = mydev_attrs,
+	.is_visible = mydev_attr_visible,
+};
+
+static struct attribute *mydev_stats_attrs[] = {
+	&dev_attr_packets.attr,
+	&dev_attr_bytes.attr,
+	&dev_attr_zero_packets.attr,
+	&dev_attr_errors.attr,
+	&dev_attr_stalls.attr,
+	&dev_attr_ring_stops.attr,
+	NULL
+};
+
+static const struct attribute_group mydev_stats_group = {
+	.name = "stats",
+	.attrs = mydev_stats_attrs,
+};
+
+const struct attribute_group *mydev_groups[] = {
+	&mydev_group,
+	&mydev_stats_group,
+	NULL
+};

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * mydev: one vendor-specific USB interface, any number of readers.
+ *
+ * This header is the whole contract between the driver and programs.
+ *
+ * A descriptor of /dev/mydevN that was opened for reading is a member of the
+ * device's stream from open() on: whatever the device sends from then on is
+ * also its own to read, at its own pace. The device starts to send with the
+ * first read(), poll() for input or equivalent of any member, and stops with
+ * the last close() of a member.
+ *
+ * Rules of every structure below:
+ *  - fixed-width members, 8-byte alignment, no pointers: 32-bit and 64-bit
+ *    programs use the same layout and the same request numbers;
+ *  - the first member is the size of the structure as the caller knows it.
+ *    The kernel reads and writes no more than that, and puts its own size of
+ *    the structure there on return, so a caller can tell which of the last
+ *    members a kernel older than its header has filled in;
+ *  - reserved members and unknown tails must be zero on the way in.
+ *
+ * One errno, one cause:
+ *
+ *  open()
+ *    ENODEV      the device was unplugged while being opened
+ *    EBUSY       the device has its maximum of clients (info.max_clients)
+ *    ENOMEM      no memory for the client, or for the first client's pool
+ *
+ *  read() and relatives
+ *    EAGAIN      non-blocking, and nothing is queued
+ *    EINTR       a signal came before any data (ERESTARTSYS: the call is
+ *                restarted where the handler asked for that)
+ *    EFAULT      the buffer is not writable; nothing was consumed
+ *    ENOBUFS     data was lost for this descriptor right here; reported once
+ *                per gap, the next read goes on behind it
+ *    EIO         the device failed for good and the queue is drained; closing
+ *                all descriptors and opening again makes a new start
+ *    ENODEV      the device is unplugged and the queue is drained
+ *    EOPNOTSUPP  the interface has no bulk IN endpoint
+ *    EBADF       the descriptor was not opened for reading
+ *
+ *  ioctl()
+ *    ENOTTY      no such request
+ *    EINVAL      size below the request's minimum, or a member has a value
+ *                that is not allowed, reserved members included
+ *    E2BIG       the tail that this kernel does not know is not zero, or the
+ *                size is beyond one page
+ *    EFAULT      the argument is not readable or not writable
+ *
+ *  poll()
+ *    EPOLLIN | EPOLLRDNORM   read() would not block
+ *    EPOLLERR                the device failed or is unplugged
+ *    EPOLLHUP                the device is unplugged
+ */
+#ifndef _LINUX_MYDEV_H
+#define _LINUX_MYDEV_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* Changes only if an existing request changes its meaning; never so far. */
+#define MYDEV_ABI_VERSION 1
+
+#define MYDEV_IOC_TYPE 0xBD
+
+/*
+ * Requests. The size of the argument is in the argument, not in the number,
+ * so a number stays what it is when its structure grows.
+ */
+#define MYDEV_IOC_GET_INFO  _IO(MYDEV_IOC_TYPE, 0x00) /* struct mydev_info */
+#define MYDEV_IOC_GET_STATS _IO(MYDEV_IOC_TYPE, 0x01) /* struct mydev_stats */
+
+/* mydev_info.features: what this kernel and this interface can do */
+#define MYDEV_FEATURE_READ	(1ULL << 0) /* there is a bulk IN endpoint */
+#define MYDEV_FEATURE_NOWAIT	(1ULL << 1) /* RWF_NOWAIT and io_uring */
+
+/* mydev_info.speed; the values are those of the kernel's usb_device_speed */
+#define MYDEV_SPEED_UNKNOWN	0
+#define MYDEV_SPEED_LOW		1
+#define MYDEV_SPEED_FULL	2
+#define MYDEV_SPEED_HIGH	3
+#define MYDEV_SPEED_WIRELESS	4
+#define MYDEV_SPEED_SUPER	5
+#define MYDEV_SPEED_SUPER_PLUS	6
+
+/**
+ * struct mydev_info - what the device is, MYDEV_IOC_GET_INFO
+ * @size: in: sizeof(struct mydev_info) of the caller; out: of the kernel
+ * @abi_version: MYDEV_ABI_VERSION of the driver
+ * @features: MYDEV_FEATURE_* bits
+ * @id_vendor: idVendor of the USB device
+ * @id_product: idProduct of the USB device
+ * @bcd_device: bcdDevice, the device's release number in BCD
+ * @interface_number: bInterfaceNumber
+ * @alternate_setting: bAlternateSetting in use
+ * @interface_class: bInterfaceClass
+ * @interface_subclass: bInterfaceSubClass
+ * @interface_protocol: bInterfaceProtocol
+ * @speed: MYDEV_SPEED_*
+ * @ep_in: address of the bulk IN endpoint, 0 where there is none
+ * @ep_out: address of the bulk OUT endpoint, 0 where there is none
+ * @ep_in_max_packet: wMaxPacketSize of the bulk IN endpoint, bytes
+ * @ep_out_max_packet: wMaxPacketSize of the bulk OUT endpoint, bytes
+ * @bus_number: number of the USB bus
+ * @device_number: address on that bus
+ * @index: N of /dev/mydevN
+ * @transfer_size: bytes that one receive transfer can take
+ * @transfers: receive transfers kept in flight
+ * @pool_buffers: buffers of @transfer_size bytes that the device owns
+ * @queue_depth: packets that can be queued for one client
+ * @max_clients: descriptors that may be open for reading at once
+ *
+ * Everything here is known from the moment of plugging in, so the request
+ * still works after an unplug.
+ */
+struct mydev_info {
+	__u32 size;
+	__u32 abi_version;
+	__aligned_u64 features;
+	__u16 id_vendor;
+	__u16 id_product;
+	__u16 bcd_device;
+	__u8 interface_number;
+	__u8 alternate_setting;
+	__u8 interface_class;
+	__u8 interface_subclass;
+	__u8 interface_protocol;
+	__u8 speed;
+	__u8 ep_in;
+	__u8 ep_out;
+	__u16 ep_in_max_packet;
+	__u16 ep_out_max_packet;
+	__u16 bus_number;
+	__u32 device_number;
+	__u32 index;
+	__u32 transfer_size;
+	__u32 transfers;
+	__u32 pool_buffers;
+	__u32 queue_depth;
+	__u32 max_clients;
+};
+
+/* mydev_stats.state: what the receive ring is doing */
+#define MYDEV_STATE_IDLE	0 /* nobody has asked for data */
+#define MYDEV_STATE_RUNNING	1 /* transfers are in flight, or could be */
+#define MYDEV_STATE_RECOVERING	2 /* after an error, before the next try */
+#define MYDEV_STATE_FAILED	3 /* gave up; see EIO above */
+#define MYDEV_STATE_GONE	4 /* unplugged */
+
+/**
+ * struct mydev_stats - counters, MYDEV_IOC_GET_STATS
+ * @size: in: sizeof(struct mydev_stats) of the caller; out: of the kernel
+ * @flags: in: must be zero
+ * @state: MYDEV_STATE_* of the device
+ * @clients: descriptors open for reading
+ * @in_flight: receive transfers that the USB host controller holds
+ * @free_buffers: buffers that no client holds and no transfer uses
+ * @packets: packets that the device delivered since it was plugged in
+ * @bytes: payload bytes in @packets
+ * @zero_packets: those of @packets that had no bytes
+ * @errors: transfers that ended with an error, stalls included
+ * @stalls: times that the device stalled its endpoint and it was cleared
+ * @ring_stops: times that the ring stopped because slow readers held all
+ *	buffers, and the device had to wait
+ * @client_packets: packets offered to this descriptor since its open(); equals
+ *	@client_read_packets + @client_lost_packets + @client_queued_packets
+ * @client_bytes: the same in bytes
+ * @client_read_packets: packets that were read to their end
+ * @client_read_bytes: bytes that were read
+ * @client_lost_packets: packets that this descriptor lost
+ * @client_lost_bytes: the same in bytes
+ * @client_queued_packets: packets waiting to be read
+ * @client_queued_bytes: the same in bytes
+ *
+ * All counters of one call are of one moment. The client's are zero for a
+ * descriptor that was not opened for reading. After an unplug they stay as
+ * they were.
+ */
+struct mydev_stats {
+	__u32 size;
+	__u32 flags;
+	__u32 state;
+	__u32 clients;
+	__u32 in_flight;
+	__u32 free_buffers;
+	__aligned_u64 packets;
+	__aligned_u64 bytes;
+	__aligned_u64 zero_packets;
+	__aligned_u64 errors;
+	__aligned_u64 stalls;
+	__aligned_u64 ring_stops;
+	__aligned_u64 client_packets;
+	__aligned_u64 client_bytes;
+	__aligned_u64 client_read_packets;
+	__aligned_u64 client_read_bytes;
+	__aligned_u64 client_lost_packets;
+	__aligned_u64 client_lost_bytes;
+	__aligned_u64 client_queued_packets;
+	__aligned_u64 client_queued_bytes;
+};
+
+#endif /* _LINUX_MYDEV_H */
