@@ -107,12 +107,14 @@ void mydev_client_close(struct mydev_client *client)
 	dev->nr_clients--;
 	while (client->member && kfifo_get(&client->queue, &pkt))
 		mydev_buffer_put(&dev->pool, pkt.buf);
+	if (client->demanded)
+		mydev_rx_unwant(dev);
 	spin_unlock_irq(&dev->rx_lock);
 
-	/* What it held may be what the others were waiting for. */
-	mydev_rx_refill(dev);
-	if (client->member)
+	if (client->member) {
+		mydev_rx_settle(dev);
 		mydev_rx_remove_member(dev);
+	}
 	mutex_unlock(&dev->rx_mutex);
 
 	kfifo_free(&client->queue);
@@ -124,8 +126,9 @@ void mydev_client_close(struct mydev_client *client)
  * mydev_client_demand() - the client asks for data
  * @client: a member, or the call does nothing
  *
- * The first demand of any member starts the ring. From its first demand on,
- * the client holds the ring when it falls behind.
+ * The first demand of any member starts the ring, which goes on until the last
+ * member that asked is closed. From its first demand on, the client holds the
+ * ring when it falls behind.
  *
  * Context: any in which rx_lock may be taken; does not sleep.
  */
@@ -138,8 +141,10 @@ void mydev_client_demand(struct mydev_client *client)
 		return;
 
 	spin_lock_irqsave(&dev->rx_lock, flags);
-	WRITE_ONCE(client->demanded, true);
-	mydev_rx_want(dev);
+	if (!client->demanded) {
+		WRITE_ONCE(client->demanded, true);
+		mydev_rx_want(dev);
+	}
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
 }
 

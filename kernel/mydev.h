@@ -133,7 +133,7 @@ struct mydev_transfer {
  * @idle: transfers that are not in flight, under rx_lock
  * @in_flight: transfers that are not idle, under rx_lock
  * @state: MYDEV_STATE_*, under rx_lock; submissions happen only in RUNNING
- * @wanted: some member has asked for data, under rx_lock
+ * @wanted: open members that have asked for data, under rx_lock
  * @halted: the endpoint needs a clear halt before the next try, under rx_lock
  * @failures: errors in a row without one good transfer, under rx_lock
  * @poisoned: transfers refuse to be submitted, under rx_mutex
@@ -147,7 +147,7 @@ struct mydev_rx {
 	struct list_head idle;
 	unsigned int in_flight;
 	u32 state;
-	bool wanted;
+	unsigned int wanted;
 	bool halted;
 	unsigned int failures;
 	bool poisoned;
@@ -297,6 +297,8 @@ void mydev_rx_init(struct mydev_device *dev);
 int mydev_rx_add_member(struct mydev_device *dev);
 void mydev_rx_remove_member(struct mydev_device *dev);
 void mydev_rx_want(struct mydev_device *dev);
+void mydev_rx_unwant(struct mydev_device *dev);
+void mydev_rx_settle(struct mydev_device *dev);
 bool mydev_rx_hungry(struct mydev_device *dev);
 void mydev_rx_refill(struct mydev_device *dev);
 void mydev_rx_shutdown(struct mydev_device *dev);

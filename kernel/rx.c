@@ -6,7 +6,7 @@
  *          demand                    error
  *   IDLE ----------> RUNNING <---------------> RECOVERING ------> FAILED
  *     ^                 |     work: try again             too often  |
- *     +-----------------+--- last member closes ---------------------+
+ *     +-----------------+--- nobody asks any more -------------------+
  *
  * and from everywhere to GONE by disconnect.
  *
@@ -372,7 +372,7 @@ static void mydev_rx_work(struct work_struct *work)
 }
 
 /**
- * mydev_rx_want() - a member asks for data
+ * mydev_rx_want() - one more member asks for data
  * @dev: the device
  *
  * The ring is started by the work and not here: poll() must not sleep.
@@ -381,10 +381,52 @@ static void mydev_rx_work(struct work_struct *work)
  */
 void mydev_rx_want(struct mydev_device *dev)
 {
-	if (dev->rx.wanted || dev->gone)
+	if (!dev->rx.wanted++ && !dev->gone)
+		schedule_delayed_work(&dev->rx.work, 0);
+}
+
+/**
+ * mydev_rx_unwant() - a member that asked for data is leaving
+ * @dev: the device
+ *
+ * Without anybody who asks the ring stops: members that never did lose nothing
+ * by it, and the device is not made to run for nobody. Transfers in flight end
+ * with the next mydev_rx_settle().
+ *
+ * Context: rx_lock held.
+ */
+void mydev_rx_unwant(struct mydev_device *dev)
+{
+	struct mydev_rx *rx = &dev->rx;
+
+	if (--rx->wanted)
 		return;
-	dev->rx.wanted = true;
-	schedule_delayed_work(&dev->rx.work, 0);
+	rx->failures = 0;
+	if (rx->state != MYDEV_STATE_GONE)
+		rx->state = MYDEV_STATE_IDLE;
+}
+
+/**
+ * mydev_rx_settle() - act on what a client that left has changed
+ * @dev: the device
+ *
+ * Stops the ring if nobody asks for data any more, else uses the buffers that
+ * became free.
+ *
+ * Context: rx_mutex held; waits for transfers to end.
+ */
+void mydev_rx_settle(struct mydev_device *dev)
+{
+	bool idle;
+
+	spin_lock_irq(&dev->rx_lock);
+	idle = dev->rx.state == MYDEV_STATE_IDLE;
+	spin_unlock_irq(&dev->rx_lock);
+
+	if (idle)
+		mydev_rx_quiesce(dev);
+	else
+		mydev_rx_refill(dev);
 }
 
 static void mydev_rx_free(struct mydev_device *dev)
@@ -453,31 +495,21 @@ int mydev_rx_add_member(struct mydev_device *dev)
 }
 
 /**
- * mydev_rx_remove_member() - a client that read is gone
- * @dev: the device; the client holds no buffer any more
+ * mydev_rx_remove_member() - a client that could read is gone
+ * @dev: the device; the client holds no buffer any more, and the ring has
+ *	settled
  *
- * The last one stops the ring and gives the memory back.
+ * The last one gives the memory back.
  *
- * Context: rx_mutex held; waits for transfers to end.
+ * Context: rx_mutex held.
  */
 void mydev_rx_remove_member(struct mydev_device *dev)
 {
-	struct mydev_rx *rx = &dev->rx;
-
 	lockdep_assert_held(&dev->rx_mutex);
 	if (--dev->nr_members)
 		return;
-
-	spin_lock_irq(&dev->rx_lock);
-	rx->wanted = false;
-	rx->failures = 0;
-	if (rx->state != MYDEV_STATE_GONE)
-		rx->state = MYDEV_STATE_IDLE;
-	spin_unlock_irq(&dev->rx_lock);
-
-	mydev_rx_quiesce(dev);
-	/* New transfers are not poisoned. */
-	rx->poisoned = false;
+	/* The next transfers will be new ones, and not poisoned. */
+	dev->rx.poisoned = false;
 	mydev_rx_free(dev);
 }
 

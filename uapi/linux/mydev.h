@@ -6,9 +6,9 @@
  *
  * A descriptor of /dev/mydevN that was opened for reading is a member of the
  * device's stream from open() on: whatever the device sends from then on is
- * also its own to read, at its own pace. The device starts to send with the
- * first read(), poll() for input or equivalent of any member, and stops with
- * the last close() of a member.
+ * also its own to read, at its own pace. The device is asked to send from the
+ * first read(), poll() for input or equivalent of any member on, until the
+ * last member that did so is closed.
  *
  * Rules of every structure below:
  *  - fixed-width members, 8-byte alignment, no pointers: 32-bit and 64-bit
@@ -33,8 +33,9 @@
  *    EFAULT      the buffer is not writable; nothing was consumed
  *    ENOBUFS     data was lost for this descriptor right here; reported once
  *                per gap, the next read goes on behind it
- *    EIO         the device failed for good and the queue is drained; closing
- *                all descriptors and opening again makes a new start
+ *    EIO         the device failed for good and the queue is drained; a new
+ *                start is made when all who read have closed and somebody
+ *                opens again
  *    ENODEV      the device is unplugged and the queue is drained
  *    EOPNOTSUPP  the interface has no bulk IN endpoint
  *    EBADF       the descriptor was not opened for reading
@@ -108,7 +109,7 @@
  * @transfers: receive transfers kept in flight
  * @pool_buffers: buffers of @transfer_size bytes that the device owns
  * @queue_depth: packets that can be queued for one client
- * @max_clients: descriptors that may be open for reading at once
+ * @max_clients: descriptors that may be open at once
  *
  * Everything here is known from the moment of plugging in, so the request
  * still works after an unplug.
@@ -152,7 +153,7 @@ struct mydev_info {
  * @size: in: sizeof(struct mydev_stats) of the caller; out: of the kernel
  * @flags: in: must be zero
  * @state: MYDEV_STATE_* of the device
- * @clients: descriptors open for reading
+ * @clients: open descriptors
  * @in_flight: receive transfers that the USB host controller holds
  * @free_buffers: buffers that no client holds and no transfer uses
  * @packets: packets that the device delivered since it was plugged in
