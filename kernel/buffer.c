@@ -56,6 +56,7 @@ err_free:
 	mydev_pool_free(pool);
 	return -ENOMEM;
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_pool_alloc);
 
 /**
  * mydev_pool_free() - give the memory of a pool back
@@ -84,6 +85,7 @@ void mydev_pool_free(struct mydev_pool *pool)
 	pool->buffers = NULL;
 	pool->nr_free = 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_pool_free);
 
 /**
  * mydev_buffer_fly() - take a free buffer for a transfer
@@ -104,6 +106,7 @@ struct mydev_buffer *mydev_buffer_fly(struct mydev_pool *pool)
 	buf->state = MYDEV_BUFFER_IN_FLIGHT;
 	return buf;
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_fly);
 
 /**
  * mydev_buffer_land() - the transfer of a buffer has ended
@@ -117,6 +120,7 @@ void mydev_buffer_land(struct mydev_buffer *buf)
 	buf->state = MYDEV_BUFFER_HELD;
 	buf->refs = 1;
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_land);
 
 /**
  * mydev_buffer_get() - add a holder
@@ -129,6 +133,7 @@ void mydev_buffer_get(struct mydev_buffer *buf)
 	WARN_ON_ONCE(buf->state != MYDEV_BUFFER_HELD);
 	buf->refs++;
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_get);
 
 /**
  * mydev_buffer_put() - remove a holder; the last one frees the buffer
@@ -149,3 +154,4 @@ void mydev_buffer_put(struct mydev_pool *pool, struct mydev_buffer *buf)
 	list_add(&buf->list, &pool->free);
 	pool->nr_free++;
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_put);

@@ -89,6 +89,7 @@ err_free:
 	kfree(client);
 	return ERR_PTR(ret);
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_client_open);
 
 /**
  * mydev_client_close() - the last descriptor of a file is closed
@@ -121,6 +122,7 @@ void mydev_client_close(struct mydev_client *client)
 	put_device(&dev->dev);
 	kfree(client);
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_client_close);
 
 /**
  * mydev_client_demand() - the client asks for data
@@ -147,6 +149,7 @@ void mydev_client_demand(struct mydev_client *client)
 	}
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_client_demand);
 
 /**
  * mydev_client_end() - why an empty queue will stay empty
@@ -380,6 +383,7 @@ ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
 	mutex_unlock(&client->read_mutex);
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_client_read);
 
 /**
  * mydev_client_poll() - the events of a client
@@ -439,6 +443,7 @@ void mydev_client_stats(struct mydev_client *client, struct mydev_stats *stats)
 				     client->lost_bytes;
 	spin_unlock_irq(&dev->rx_lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_client_stats);
 
 /**
  * mydev_client_wake() - tell readers, pollers and receivers of SIGIO
@@ -504,6 +509,7 @@ void mydev_clients_deliver(struct mydev_device *dev, struct mydev_buffer *buf,
 		mydev_client_wake(client, MYDEV_POLL_IN, POLL_IN);
 	}
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_clients_deliver);
 
 /**
  * mydev_client_drop_head() - take the oldest packet away from a client
@@ -573,6 +579,7 @@ bool mydev_clients_reclaim(struct mydev_device *dev)
 	}
 	return true;
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_clients_reclaim);
 
 /**
  * mydev_clients_wake() - the stream has ended: tell every client

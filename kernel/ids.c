@@ -111,3 +111,4 @@ int mydev_ids_parse(const char *ids, struct usb_device_id *table,
 		ids += len + 1;
 	}
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_ids_parse);

@@ -587,3 +587,4 @@ void mydev_rx_init(struct mydev_device *dev)
 	dev->info.pool_buffers = rx->nr_buffers;
 	dev->info.queue_depth = roundup_pow_of_two(rx->nr_buffers);
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_rx_init);
