@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libmydev: find mydev devices, open them, ask them, read them.
+ *
+ * Rules of every function below:
+ *  - a function that can fail returns a negative errno value, never -1 with
+ *    errno; mydev_strerror() has a text for each;
+ *  - nothing is printed, no signal is touched, there is no global state:
+ *    different objects may be used from different threads at once, one object
+ *    from one thread at a time. mydev_read() is the exception: any number of
+ *    threads may read one device, and each byte goes to one of them;
+ *  - strings are UTF-8, as the kernel decoded them, and belong to the object
+ *    they came from. They were written by the maker of the device and may
+ *    contain anything: filter them before they reach a terminal;
+ *  - sizes are in bytes.
+ *
+ * The requests, their structures and the meaning of every member are in the
+ * driver's own header, <linux/mydev.h>.
+ */
+#ifndef LIBMYDEV_H
+#define LIBMYDEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include <linux/mydev.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ------------------------------------------------------------ one device */
+
+/** struct mydev - an open descriptor of a device. */
+struct mydev;
+
+/**
+ * mydev_open() - open a device
+ * @name: "0", "mydev0", or a path such as "/dev/mydev0"; links are followed
+ * @flags: O_RDONLY, O_WRONLY or O_RDWR, with O_NONBLOCK where wanted.
+ *	O_CLOEXEC is always added.
+ * @dev: where the new object goes; free it with mydev_close()
+ *
+ * A descriptor that can read is a member of the device's stream from here on:
+ * what the device sends is kept for it until it is read or closed. For
+ * questions alone use mydev_open_query().
+ *
+ * Before anything is opened, the node is checked to belong to the mydev
+ * driver, because opening some other device's node can have an effect on it.
+ * Needs /proc and /sys mounted.
+ *
+ * Return: 0, or
+ *	-ENOENT	no such node;
+ *	-ENXIO	the node exists and is no mydev device;
+ *	-EACCES	no permission;
+ *	-ENODEV	unplugged just now;
+ *	-EBUSY	the device has its maximum of clients;
+ *	-EPROTONOSUPPORT, -ENOTTY	driver and library do not fit together;
+ *	-EINVAL	@flags has something else in it;
+ *	other values of open(2) and ioctl(2).
+ */
+int mydev_open(const char *name, int flags, struct mydev **dev);
+
+/**
+ * mydev_open_query() - open a device only to ask it questions
+ * @name: as for mydev_open()
+ * @dev: where the new object goes; free it with mydev_close()
+ *
+ * The descriptor takes no part in the stream: it is not counted as a client
+ * and nothing is kept for it. That needs permission to read and to write; with
+ * permission to read only, it is opened for reading instead, and is a silent
+ * client until it is closed. mydev_is_reader() tells which it was.
+ *
+ * Return: as mydev_open()
+ */
+int mydev_open_query(const char *name, struct mydev **dev);
+
+/** mydev_close() - close and free; NULL is fine. */
+void mydev_close(struct mydev *dev);
+
+/**
+ * mydev_fd() - the descriptor, for poll() and other calls
+ *
+ * It stays the library's: do not close it.
+ */
+int mydev_fd(const struct mydev *dev);
+
+/** mydev_path() - path of the node, as it was opened. */
+const char *mydev_path(const struct mydev *dev);
+
+/** mydev_devnum() - device number of the node, to compare with an entry's. */
+dev_t mydev_devnum(const struct mydev *dev);
+
+/** mydev_is_reader() - whether the descriptor is a member of the stream. */
+bool mydev_is_reader(const struct mydev *dev);
+
+/**
+ * mydev_get_info() - what the device is
+ * @dev: the device
+ * @info: filled in; members that a kernel older than this header does not
+ *	know are 0, and @info->size is the kernel's size of the structure
+ * @size: sizeof(*@info), so that a library newer than its caller writes no
+ *	more than the caller has room for
+ *
+ * Works after an unplug as well. Never sets the device streaming.
+ *
+ * Return: 0, -EINVAL for a @size no version of the structure had, -ENOTTY for
+ *	a driver without this request
+ */
+int mydev_get_info(const struct mydev *dev, struct mydev_info *info,
+		   size_t size);
+
+/**
+ * mydev_get_stats() - counters of the device and of this descriptor
+ * @dev: the device
+ * @stats: filled in; all counters are of one moment
+ * @size: sizeof(*@stats)
+ *
+ * Return: as mydev_get_info()
+ */
+int mydev_get_stats(const struct mydev *dev, struct mydev_stats *stats,
+		    size_t size);
+
+/**
+ * mydev_read() - read bytes of the stream
+ * @dev: the device, opened for reading
+ * @buf: where the bytes go
+ * @count: room in @buf; 64 KiB and more is efficient
+ *
+ * One call of read(2), not repeated.
+ *
+ * Return: the number of bytes, at most @count; 0 only for a @count of 0; or
+ *	-EAGAIN	nothing is there, and O_NONBLOCK was asked for;
+ *	-EINTR	a signal came first;
+ *	-ENOBUFS	data was lost here; the next read goes on behind the gap;
+ *	-EIO	the device failed for good;
+ *	-ENODEV	unplugged, and everything that had arrived was read;
+ *	-EOPNOTSUPP	the interface sends nothing
+ */
+ssize_t mydev_read(const struct mydev *dev, void *buf, size_t count);
+
+/* ------------------------------------------------------ which there are */
+
+/** struct mydev_list - the devices that were present at one moment. */
+struct mydev_list;
+
+/** struct mydev_entry - one of them. Belongs to its list. */
+struct mydev_entry;
+
+/**
+ * mydev_list_new() - look which devices there are
+ * @list: where the new list goes; free it with mydev_list_free()
+ *
+ * Reads sysfs and opens no device, so no permission is needed. A list without
+ * entries is a success: no device is plugged in, or no driver is loaded.
+ *
+ * Return: 0, -ENOMEM, or what opendir(3) said about sysfs
+ */
+int mydev_list_new(struct mydev_list **list);
+
+/** mydev_list_free() - free the list and its entries; NULL is fine. */
+void mydev_list_free(struct mydev_list *list);
+
+/** mydev_list_count() - number of entries. */
+size_t mydev_list_count(const struct mydev_list *list);
+
+/**
+ * mydev_list_get() - the entry at @pos, in the order of device numbers
+ *
+ * Return: NULL behind the last entry
+ */
+const struct mydev_entry *mydev_list_get(const struct mydev_list *list,
+					 size_t pos);
+
+/** mydev_list_by_devnum() - the entry with this device number, or NULL. */
+const struct mydev_entry *mydev_list_by_devnum(const struct mydev_list *list,
+					       dev_t devnum);
+
+/** mydev_entry_name() - "mydev0". */
+const char *mydev_entry_name(const struct mydev_entry *entry);
+
+/** mydev_entry_path() - "/dev/mydev0". */
+const char *mydev_entry_path(const struct mydev_entry *entry);
+
+/** mydev_entry_index() - the 0 of "mydev0". */
+unsigned int mydev_entry_index(const struct mydev_entry *entry);
+
+/** mydev_entry_devnum() - device number of the node. */
+dev_t mydev_entry_devnum(const struct mydev_entry *entry);
+
+/** mydev_entry_id_vendor() - idVendor of the USB device. */
+unsigned int mydev_entry_id_vendor(const struct mydev_entry *entry);
+
+/** mydev_entry_id_product() - idProduct of the USB device. */
+unsigned int mydev_entry_id_product(const struct mydev_entry *entry);
+
+/** mydev_entry_interface() - bInterfaceNumber. */
+unsigned int mydev_entry_interface(const struct mydev_entry *entry);
+
+/** mydev_entry_manufacturer() - "" where the device has no such string. */
+const char *mydev_entry_manufacturer(const struct mydev_entry *entry);
+
+/** mydev_entry_product() - "" where the device has no such string. */
+const char *mydev_entry_product(const struct mydev_entry *entry);
+
+/** mydev_entry_serial() - "" where the device has no such string. */
+const char *mydev_entry_serial(const struct mydev_entry *entry);
+
+/** mydev_entry_readable() - whether this process may open it for reading. */
+bool mydev_entry_readable(const struct mydev_entry *entry);
+
+/**
+ * mydev_entry_attr() - read one sysfs attribute of the device now
+ * @entry: the device
+ * @attr: name below /sys/class/mydev/mydevN, such as "state" or "stats/bytes"
+ * @buf: gets the text without its line end, always terminated
+ * @size: room in @buf; what is longer is cut
+ *
+ * Return: length of the text, -ENOENT for an attribute that this device or
+ *	this driver does not have, -ENODEV after an unplug
+ */
+ssize_t mydev_entry_attr(const struct mydev_entry *entry, const char *attr,
+			 char *buf, size_t size);
+
+/* ---------------------------------------------------------------- errors */
+
+/**
+ * mydev_strerror() - an error in words: the cause, and what to do about it
+ * @err: a negative errno value as the functions above return it
+ *
+ * Return: a constant text without a full stop or line end
+ */
+const char *mydev_strerror(int err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LIBMYDEV_H */

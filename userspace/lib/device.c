@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+/*
+ * An open device: opening it safely, asking it, reading it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "libmydev.h"
+
+struct mydev {
+	int fd;
+	dev_t devnum;
+	char path[];
+};
+
+/* "0" and "mydev0" are short for "/dev/mydev0"; whatever has a / is a path. */
+static struct mydev *device_new(const char *name)
+{
+	const char *prefix = "";
+	struct mydev *dev;
+	size_t size;
+
+	if (!strchr(name, '/')) {
+		bool digits = name[0] && !name[strspn(name, "0123456789")];
+
+		prefix = digits ? "/dev/mydev" : "/dev/";
+	}
+	size = strlen(prefix) + strlen(name) + 1;
+	dev = malloc(sizeof(*dev) + size);
+	if (!dev)
+		return NULL;
+	dev->fd = -1;
+	snprintf(dev->path, size, "%s%s", prefix, name);
+	return dev;
+}
+
+/* Does this device number belong to the class that the driver registered? */
+static int check_class(dev_t devnum)
+{
+	char path[64];
+	char target[PATH_MAX];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/subsystem",
+		 major(devnum), minor(devnum));
+	len = readlink(path, target, sizeof(target) - 1);
+	if (len < 0)
+		return errno == ENOENT ? -ENXIO : -errno;
+	target[len] = '\0';
+	return strcmp(basename(target), "mydev") ? -ENXIO : 0;
+}
+
+/*
+ * Pin the node with O_PATH, which has no effect on any device, look what it
+ * is, and only then open that very node.
+ */
+static int open_checked(struct mydev *dev, int flags)
+{
+	char self[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	struct stat st;
+	int pin;
+	int ret;
+
+	pin = open(dev->path, O_PATH | O_CLOEXEC);
+	if (pin < 0)
+		return -errno;
+	if (fstat(pin, &st))
+		ret = -errno;
+	else if (!S_ISCHR(st.st_mode))
+		ret = -ENXIO;
+	else
+		ret = check_class(st.st_rdev);
+	if (!ret) {
+		snprintf(self, sizeof(self), "/proc/self/fd/%d", pin);
+		dev->devnum = st.st_rdev;
+		dev->fd = open(self, flags | O_CLOEXEC);
+		if (dev->fd < 0)
+			ret = -errno;
+	}
+	close(pin);
+	return ret;
+}
+
+static int check_abi(const struct mydev *dev)
+{
+	struct mydev_info info;
+	int ret = mydev_get_info(dev, &info, sizeof(info));
+
+	if (ret)
+		return ret;
+	return info.abi_version == MYDEV_ABI_VERSION ? 0 : -EPROTONOSUPPORT;
+}
+
+static int open_device(const char *name, int flags, struct mydev **devp)
+{
+	struct mydev *dev = device_new(name);
+	int ret;
+
+	if (!dev)
+		return -ENOMEM;
+	ret = open_checked(dev, flags);
+	if (!ret)
+		ret = check_abi(dev);
+	if (ret) {
+		mydev_close(dev);
+		return ret;
+	}
+	*devp = dev;
+	return 0;
+}
+
+int mydev_open(const char *name, int flags, struct mydev **dev)
+{
+	if (flags & ~(O_ACCMODE | O_NONBLOCK | O_CLOEXEC))
+		return -EINVAL;
+	if ((flags & O_ACCMODE) == O_ACCMODE)
+		return -EINVAL;
+	return open_device(name, flags, dev);
+}
+
+int mydev_open_query(const char *name, struct mydev **dev)
+{
+	/*
+	 * Linux opens a file with both access bits set for neither reading nor
+	 * writing, after checking the permission for both: see open(2), "File
+	 * access mode".
+	 */
+	int ret = open_device(name, O_WRONLY | O_RDWR, dev);
+
+	if (ret == -EACCES)
+		ret = open_device(name, O_RDONLY, dev);
+	return ret;
+}
+
+void mydev_close(struct mydev *dev)
+{
+	if (!dev)
+		return;
+	if (dev->fd >= 0)
+		close(dev->fd);
+	free(dev);
+}
+
+int mydev_fd(const struct mydev *dev)
+{
+	return dev->fd;
+}
+
+const char *mydev_path(const struct mydev *dev)
+{
+	return dev->path;
+}
+
+dev_t mydev_devnum(const struct mydev *dev)
+{
+	return dev->devnum;
+}
+
+bool mydev_is_reader(const struct mydev *dev)
+{
+	int mode = fcntl(dev->fd, F_GETFL) & O_ACCMODE;
+
+	return mode == O_RDONLY || mode == O_RDWR;
+}
+
+/*
+ * The kernel fills in what it knows of @size bytes and leaves the rest, which
+ * is zero then.
+ */
+static int ask(const struct mydev *dev, unsigned long cmd, void *arg,
+	       size_t size)
+{
+	__u32 size32 = size;
+
+	if (size < sizeof(size32) || size != size32)
+		return -EINVAL;
+	memset(arg, 0, size);
+	memcpy(arg, &size32, sizeof(size32));
+	return ioctl(dev->fd, cmd, arg) ? -errno : 0;
+}
+
+int mydev_get_info(const struct mydev *dev, struct mydev_info *info,
+		   size_t size)
+{
+	return ask(dev, MYDEV_IOC_GET_INFO, info, size);
+}
+
+int mydev_get_stats(const struct mydev *dev, struct mydev_stats *stats,
+		    size_t size)
+{
+	return ask(dev, MYDEV_IOC_GET_STATS, stats, size);
+}
+
+ssize_t mydev_read(const struct mydev *dev, void *buf, size_t count)
+{
+	ssize_t ret = read(dev->fd, buf, count);
+
+	return ret < 0 ? -errno : ret;
+}

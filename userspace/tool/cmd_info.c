@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+/*
+ * mydevctl info: what one device is. Never reads or polls, so that asking
+ * does not set a device streaming.
+ */
+#include <argp.h>
+#include <stdio.h>
+
+#include "tool.h"
+
+struct options {
+	bool json;
+	const char *name;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case 'J':
+		options->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (options->name)
+			argp_error(state, "one device only: %s", arg);
+		options->name = arg;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option option_table[] = {
+	{ "json", 'J', NULL, 0, "Print a JSON object", 0 },
+	{ 0 },
+};
+
+static const struct argp argp = {
+	.options = option_table,
+	.parser = parse,
+	.args_doc = "[DEV]",
+	.doc = "Show what a device is: ids, endpoints, speed, limits.\v" DEV_DOC
+	       "\n\n" EXIT_CODES_DOC,
+};
+
+static void add_endpoint(struct json_object *obj, const char *key,
+			 const char *key_size, unsigned int address,
+			 unsigned int size)
+{
+	if (!address) {
+		add_null(obj, key);
+		add_null(obj, key_size);
+		return;
+	}
+	add_hex(obj, key, address, 2);
+	add_number(obj, key_size, size);
+}
+
+static void add_features(struct json_object *obj, uint64_t features)
+{
+	static const struct {
+		uint64_t bit;
+		const char *name;
+	} names[] = {
+		{ MYDEV_FEATURE_READ, "read" },
+		{ MYDEV_FEATURE_NOWAIT, "nowait" },
+	};
+	struct json_object *array = need(json_object_new_array());
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (features & names[i].bit)
+			json_object_array_add(
+				array,
+				need(json_object_new_string(names[i].name)));
+	}
+	json_object_object_add(obj, "features", array);
+}
+
+static struct json_object *describe(const struct mydev_entry *entry,
+				    const struct mydev_info *info)
+{
+	struct json_object *obj = need(json_object_new_object());
+
+	add_text(obj, "name", mydev_entry_name(entry));
+	add_text(obj, "path", mydev_entry_path(entry));
+	add_hex(obj, "id_vendor", info->id_vendor, 4);
+	add_hex(obj, "id_product", info->id_product, 4);
+	add_hex(obj, "bcd_device", info->bcd_device, 4);
+	add_text(obj, "manufacturer", mydev_entry_manufacturer(entry));
+	add_text(obj, "product", mydev_entry_product(entry));
+	add_text(obj, "serial", mydev_entry_serial(entry));
+	add_number(obj, "interface_number", info->interface_number);
+	add_number(obj, "alternate_setting", info->alternate_setting);
+	add_hex(obj, "interface_class", info->interface_class, 2);
+	add_hex(obj, "interface_subclass", info->interface_subclass, 2);
+	add_hex(obj, "interface_protocol", info->interface_protocol, 2);
+	add_attr(obj, entry, "speed");
+	add_endpoint(obj, "ep_in", "ep_in_max_packet", info->ep_in,
+		     info->ep_in_max_packet);
+	add_endpoint(obj, "ep_out", "ep_out_max_packet", info->ep_out,
+		     info->ep_out_max_packet);
+	add_number(obj, "bus_number", info->bus_number);
+	add_number(obj, "device_number", info->device_number);
+	add_number(obj, "transfer_size", info->transfer_size);
+	add_number(obj, "transfers", info->transfers);
+	add_number(obj, "pool_buffers", info->pool_buffers);
+	add_number(obj, "queue_depth", info->queue_depth);
+	add_number(obj, "max_clients", info->max_clients);
+	add_number(obj, "abi_version", info->abi_version);
+	add_features(obj, info->features);
+	return obj;
+}
+
+int cmd_info(int argc, char **argv)
+{
+	struct options options = { 0 };
+	struct json_object *obj;
+	struct mydev_info info;
+	struct target target;
+	int status;
+	int ret;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	status = target_open(&target, options.name, TARGET_QUERY);
+	if (status)
+		return status;
+	ret = mydev_get_info(target.dev, &info, sizeof(info));
+	if (ret) {
+		status = device_error(mydev_path(target.dev), ret);
+		goto out;
+	}
+	obj = describe(target.entry, &info);
+	if (options.json)
+		print_json(obj);
+	else
+		print_fields(obj);
+	json_object_put(obj);
+out:
+	target_close(&target);
+	return status;
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/*
+ * mydevctl list: which devices there are, from sysfs alone.
+ */
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+struct options {
+	bool json;
+	bool no_header;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case 'J':
+		options->json = true;
+		return 0;
+	case 'n':
+		options->no_header = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "list takes no argument: %s", arg);
+		return EINVAL;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option option_table[] = {
+	{ "json", 'J', NULL, 0, "Print a JSON array of objects", 0 },
+	{ "no-header", 'n', NULL, 0, "Print no line of column titles", 0 },
+	{ 0 },
+};
+
+static const struct argp argp = {
+	.options = option_table,
+	.parser = parse,
+	.doc = "List the devices that are present.\v"
+	       "Opens no device, so it needs no permission. No device is not an error: "
+	       "the list is empty then.\n\n" EXIT_CODES_DOC,
+};
+
+static void add_attr_number(struct json_object *obj,
+			    const struct mydev_entry *entry, const char *attr)
+{
+	char buf[32];
+
+	if (mydev_entry_attr(entry, attr, buf, sizeof(buf)) > 0)
+		add_number(obj, attr, strtoull(buf, NULL, 10));
+	else
+		add_null(obj, attr);
+}
+
+static struct json_object *describe(const struct mydev_entry *entry)
+{
+	struct json_object *obj = need(json_object_new_object());
+
+	add_text(obj, "name", mydev_entry_name(entry));
+	add_text(obj, "path", mydev_entry_path(entry));
+	add_hex(obj, "id_vendor", mydev_entry_id_vendor(entry), 4);
+	add_hex(obj, "id_product", mydev_entry_id_product(entry), 4);
+	add_number(obj, "interface_number", mydev_entry_interface(entry));
+	add_text(obj, "manufacturer", mydev_entry_manufacturer(entry));
+	add_text(obj, "product", mydev_entry_product(entry));
+	add_text(obj, "serial", mydev_entry_serial(entry));
+	add_attr(obj, entry, "speed");
+	add_attr(obj, entry, "ep_in");
+	add_attr(obj, entry, "ep_out");
+	add_attr(obj, entry, "state");
+	add_attr_number(obj, entry, "clients");
+	json_object_object_add(
+		obj, "readable",
+		need(json_object_new_boolean(mydev_entry_readable(entry))));
+	return obj;
+}
+
+static const struct column columns[] = {
+	{ "NAME", "name" },
+	{ "VENDOR", "id_vendor" },
+	{ "PRODUCT", "id_product" },
+	{ "IF", "interface_number" },
+	{ "SPEED", "speed" },
+	{ "STATE", "state" },
+	{ "CLIENTS", "clients" },
+	{ "READABLE", "readable" },
+	{ "SERIAL", "serial" },
+	{ "MANUFACTURER", "manufacturer" },
+	{ "PRODUCT-NAME", "product" },
+	{ NULL, NULL },
+};
+
+int cmd_list(int argc, char **argv)
+{
+	struct options options = { 0 };
+	const struct mydev_entry *entry;
+	struct json_object *rows;
+	struct mydev_list *list;
+	size_t i;
+	int ret;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	ret = mydev_list_new(&list);
+	if (ret)
+		return device_error("/sys/class/mydev", ret);
+	rows = need(json_object_new_array());
+	for (i = 0; (entry = mydev_list_get(list, i)); i++)
+		json_object_array_add(rows, describe(entry));
+	if (options.json)
+		print_json(rows);
+	else
+		print_table(rows, columns, !options.no_header);
+	if (!mydev_list_count(list) && isatty(STDERR_FILENO)) {
+		fflush(stdout);
+		no_device();
+	}
+	json_object_put(rows);
+	mydev_list_free(list);
+	return EXIT_OK;
+}

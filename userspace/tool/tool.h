@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mydevctl: what its commands share.
+ */
+#ifndef MYDEVCTL_TOOL_H
+#define MYDEVCTL_TOOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <json-c/json.h>
+
+#include "libmydev.h"
+
+/* Part of the interface: the man page and --help list them. */
+enum exit_code {
+	EXIT_OK = 0,
+	EXIT_ERROR = 1,
+	EXIT_USAGE = 2,
+	EXIT_NO_DEVICE = 3,
+	EXIT_PERMISSION = 4,
+	EXIT_UNPLUGGED = 5,
+	EXIT_LOST = 6,
+};
+
+#define EXIT_CODES_DOC \
+	"Exit status: 0 all went well, 1 another error, 2 usage, " \
+	"3 no such device, 4 permission denied, 5 the device was " \
+	"unplugged, 6 data was lost."
+
+#define DEV_DOC \
+	"DEV is a path (/dev/mydev0), a name (mydev0) or a number (0); " \
+	"it can be left out where only one device is present."
+
+int cmd_list(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_cat(int argc, char **argv);
+int cmd_stats(int argc, char **argv);
+
+/* messages.c */
+
+/* One line on stderr, with the program's name in front. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Says what happened to the device at @path and what to do; the exit status. */
+int device_error(const char *path, int err);
+
+/* The same where no device is there and none was named. */
+int no_device(void);
+
+/* target.c: the device that a command was pointed at */
+struct target {
+	struct mydev *dev;
+	struct mydev_list *list;
+	const struct mydev_entry *entry; /* in @list */
+};
+
+/*
+ * Opens @name, or the only device where it is NULL; @flags as in mydev_open(),
+ * or TARGET_QUERY. Complains on its own. EXIT_OK, or the exit status to end
+ * with; target_close() is for the first case only.
+ */
+#define TARGET_QUERY (-1)
+int target_open(struct target *target, const char *name, int flags);
+void target_close(struct target *target);
+
+/*
+ * output.c: results are built as JSON objects and printed as JSON, or as text
+ * from the same object, so the two cannot tell different stories.
+ */
+void add_text(struct json_object *obj, const char *key, const char *text);
+void add_hex(struct json_object *obj, const char *key, unsigned int value,
+	     int digits);
+void add_number(struct json_object *obj, const char *key, uint64_t value);
+void add_null(struct json_object *obj, const char *key);
+
+/* The text of a sysfs attribute, null where the device does not have it. */
+void add_attr(struct json_object *obj, const struct mydev_entry *entry,
+	      const char *attr);
+
+void print_json(struct json_object *obj);
+void print_fields(struct json_object *obj);
+
+struct column {
+	const char *title;
+	const char *key;
+};
+
+/* @rows is an array of objects; @columns ends with a NULL title. */
+void print_table(struct json_object *rows, const struct column *columns,
+		 bool header);
+
+/* Ends the program where memory is out: there is nothing left to do then. */
+void *need(void *memory);
+
+/* copy.c */
+enum copy_end {
+	COPY_BYTES = 1, /* as many as were asked for */
+	COPY_SECONDS,   /* as long as was asked for */
+	COPY_SIGNAL,    /* SIGINT or SIGTERM */
+	COPY_UNPLUGGED, /* and everything that had arrived was copied */
+	COPY_PIPE,      /* nobody reads the output any more */
+	COPY_READ_ERROR,
+	COPY_WRITE_ERROR,
+};
+
+struct copy {
+	/* in */
+	struct mydev *dev;
+	int out;
+	uint64_t limit; /* bytes */
+	double seconds; /* 0: no limit */
+	bool progress;  /* one line on stderr, once a second */
+	bool verbose;   /* tell about each gap at once */
+	/* out */
+	enum copy_end end;
+	int error; /* negative errno of the two error ends */
+	uint64_t bytes;
+	uint64_t gaps;
+	double elapsed;
+};
+
+void copy_run(struct copy *copy);
+
+#endif /* MYDEVCTL_TOOL_H */
