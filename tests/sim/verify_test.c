@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The verifier finds every kind of damage. Runs on the build host.
+ * Sources and libraries: see verify_test_* in sources.mk.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "verify.h"
+
+#define PACKETS 12
+#define FIRST   1000
+
+/* Sizes with and without a cut last word, with no payload, and long. */
+static const uint32_t sizes[PACKETS] = { 24, 25, 31, 32, 33, 512, 64, 1024, 4099, 40, 24, 8191 };
+
+struct stream {
+	unsigned char bytes[32768];
+	size_t len;
+	size_t start[PACKETS + 1];
+};
+
+static int make_stream(void **state)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -1;
+	for (int i = 0; i < PACKETS; i++) {
+		s->start[i] = s->len;
+		sim_fill(s->bytes + s->len, sizes[i], FIRST + i);
+		s->len += sizes[i];
+	}
+	s->start[PACKETS] = s->len;
+	*state = s;
+	return 0;
+}
+
+static int free_stream(void **state)
+{
+	free(*state);
+	return 0;
+}
+
+static void check(struct verifier *v, const void *buf, size_t len, size_t piece)
+{
+	const unsigned char *p = buf;
+
+	verifier_init(v);
+	for (size_t at = 0; at < len; at += piece)
+		verifier_feed(v, p + at, len - at < piece ? len - at : piece);
+	verifier_finish(v, false, false);
+}
+
+static void good_in_pieces(void **state)
+{
+	const struct stream *s = *state;
+	struct verifier v;
+
+	for (size_t piece = 1; piece < 300; piece++) {
+		check(&v, s->bytes, s->len, piece);
+		assert_int_equal(v.error, VERIFY_OK);
+		assert_int_equal(v.packets, PACKETS);
+		assert_int_equal(v.bytes, s->len);
+		assert_int_equal(v.first, FIRST);
+		assert_int_equal(v.last, FIRST + PACKETS - 1);
+	}
+}
+
+/* Whoever knows only the definition of the checksum gets the same one. */
+static void checksum_is_a_sum(void **state)
+{
+	const struct stream *s = *state;
+
+	for (int i = 0; i < PACKETS; i++) {
+		const unsigned char *p = s->bytes + s->start[i];
+		uint64_t sum = sim_mix(sim_mix(SIM_MAGIC | (uint64_t)sizes[i] << 32) + FIRST + i);
+		uint64_t stored;
+
+		for (uint32_t at = SIM_HEADER; at < sizes[i]; at++)
+			sum += (uint64_t)p[at] << 8 * ((at - SIM_HEADER) % 8);
+		memcpy(&stored, p + 16, 8);
+		assert_true(le64toh(stored) == sum);
+	}
+}
+
+static void any_changed_bit(void **state)
+{
+	struct stream *s = *state;
+	struct verifier v;
+
+	for (size_t at = 0; at < s->len; at++) {
+		s->bytes[at] ^= 1 << at % 8;
+		check(&v, s->bytes, s->len, 97);
+		assert_int_not_equal(v.error, VERIFY_OK);
+		assert_true(v.packets < PACKETS);
+		s->bytes[at] ^= 1 << at % 8;
+	}
+}
+
+static void any_missing_byte(void **state)
+{
+	const struct stream *s = *state;
+	struct stream *t = malloc(sizeof(*t));
+	struct verifier v;
+
+	assert_non_null(t);
+	for (size_t at = 0; at < s->len; at++) {
+		memcpy(t->bytes, s->bytes, at);
+		memcpy(t->bytes + at, s->bytes + at + 1, s->len - at - 1);
+		check(&v, t->bytes, s->len - 1, 97);
+		assert_int_not_equal(v.error, VERIFY_OK);
+	}
+	free(t);
+}
+
+static void any_repeated_byte(void **state)
+{
+	const struct stream *s = *state;
+	struct stream *t = malloc(sizeof(*t));
+	struct verifier v;
+
+	assert_non_null(t);
+	for (size_t at = 0; at < s->len; at++) {
+		memcpy(t->bytes, s->bytes, at + 1);
+		memcpy(t->bytes + at + 1, s->bytes + at, s->len - at);
+		check(&v, t->bytes, s->len + 1, 97);
+		assert_int_not_equal(v.error, VERIFY_OK);
+	}
+	free(t);
+}
+
+static void swapped_words(void **state)
+{
+	struct stream *s = *state;
+	unsigned char *p = s->bytes + s->start[7] + SIM_HEADER;
+	unsigned char word[8];
+	struct verifier v;
+
+	memcpy(word, p + 16, 8);
+	memcpy(p + 16, p + 80, 8);
+	memcpy(p + 80, word, 8);
+	check(&v, s->bytes, s->len, 4096);
+	assert_int_equal(v.error, VERIFY_DAMAGED);
+	assert_int_equal(v.damaged, 1);
+	assert_int_equal(v.packets, PACKETS - 1);
+	assert_int_equal(v.error_offset, s->start[7] + SIM_HEADER + 16);
+}
+
+static void missing_packets(void **state)
+{
+	struct stream *s = *state;
+	struct verifier v;
+
+	memmove(s->bytes + s->start[3], s->bytes + s->start[5], s->len - s->start[5]);
+	check(&v, s->bytes, s->len - (s->start[5] - s->start[3]), 97);
+	assert_int_equal(v.error, VERIFY_MISSING);
+	assert_int_equal(v.missing, 2);
+	assert_int_equal(v.damaged, 0);
+	assert_int_equal(v.error_offset, s->start[3]);
+	assert_int_equal(v.error_expected, FIRST + 3);
+	assert_int_equal(v.error_got, FIRST + 5);
+	assert_int_equal(v.packets, PACKETS - 2);
+}
+
+static void repeated_packet(void **state)
+{
+	struct stream *s = *state;
+	struct verifier v;
+
+	verifier_init(&v);
+	verifier_feed(&v, s->bytes, s->start[6]);
+	verifier_feed(&v, s->bytes + s->start[5], s->len - s->start[5]);
+	assert_int_equal(v.error, VERIFY_REPEATED);
+	assert_int_equal(v.repeated, 1);
+	assert_int_equal(v.missing, 0);
+	assert_int_equal(v.error_offset, s->start[6]);
+}
+
+static void late_packet(void **state)
+{
+	struct stream *s = *state;
+	struct verifier v;
+
+	verifier_init(&v);
+	verifier_feed(&v, s->bytes, s->start[4]);
+	verifier_feed(&v, s->bytes + s->start[5], s->start[7] - s->start[5]);
+	verifier_feed(&v, s->bytes + s->start[4], sizes[4]);
+	verifier_feed(&v, s->bytes + s->start[7], s->len - s->start[7]);
+	assert_int_equal(v.error, VERIFY_MISSING);
+	assert_int_equal(v.missing, 0);
+	assert_int_equal(v.reordered, 1);
+	assert_int_equal(v.repeated, 0);
+	assert_int_equal(v.packets, PACKETS);
+}
+
+static void wrong_first(void **state)
+{
+	const struct stream *s = *state;
+	struct verifier v;
+
+	verifier_init(&v);
+	v.have_next = true;
+	v.next = FIRST - 1;
+	assert_false(verifier_feed(&v, s->bytes, s->len));
+	assert_int_equal(v.missing, 1);
+}
+
+static void ends_inside_a_packet(void **state)
+{
+	const struct stream *s = *state;
+	struct verifier v;
+
+	for (size_t cut = 1; cut < 8191; cut++) {
+		verifier_init(&v);
+		assert_true(verifier_feed(&v, s->bytes, s->len - cut));
+		assert_true(verifier_finish(&v, true, false));
+		assert_false(verifier_finish(&v, false, false));
+		assert_int_equal(v.error, VERIFY_TRUNCATED);
+	}
+}
+
+static void begins_inside_a_packet(void **state)
+{
+	const struct stream *s = *state;
+	struct verifier v;
+
+	verifier_init(&v);
+	v.sync = true;
+	assert_true(verifier_feed(&v, s->bytes + 7, s->len - 7));
+	assert_true(verifier_finish(&v, false, false));
+	assert_int_equal(v.packets, PACKETS - 1);
+	assert_int_equal(v.skipped_bytes, 24 - 7);
+
+	verifier_init(&v);
+	assert_false(verifier_feed(&v, s->bytes + 7, s->len - 7));
+	assert_int_equal(v.error, VERIFY_DAMAGED);
+	assert_int_equal(v.error_offset, 0);
+}
+
+/* After a damaged stretch the verifier finds its way back. */
+static void finds_the_next_header(void **state)
+{
+	struct stream *s = *state;
+	struct verifier v;
+
+	memset(s->bytes + s->start[5], 0x9b, sizes[5]);
+	check(&v, s->bytes, s->len, 61);
+	assert_int_equal(v.error, VERIFY_DAMAGED);
+	assert_int_equal(v.damaged, 1);
+	assert_int_equal(v.missing, 1);
+	assert_int_equal(v.skipped_bytes, sizes[5]);
+	assert_int_equal(v.packets, PACKETS - 1);
+}
+
+static void nothing_is_not_good(void **state)
+{
+	struct verifier v;
+
+	(void)state;
+	verifier_init(&v);
+	assert_false(verifier_finish(&v, false, false));
+	assert_int_equal(v.error, VERIFY_EMPTY);
+	verifier_init(&v);
+	assert_true(verifier_finish(&v, false, true));
+}
+
+#define STREAM_TEST(name) cmocka_unit_test_setup_teardown(name, make_stream, free_stream)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STREAM_TEST(good_in_pieces),        STREAM_TEST(checksum_is_a_sum),
+		STREAM_TEST(any_changed_bit),       STREAM_TEST(any_missing_byte),
+		STREAM_TEST(any_repeated_byte),     STREAM_TEST(swapped_words),
+		STREAM_TEST(missing_packets),       STREAM_TEST(repeated_packet),
+		STREAM_TEST(late_packet),           STREAM_TEST(wrong_first),
+		STREAM_TEST(ends_inside_a_packet),  STREAM_TEST(begins_inside_a_packet),
+		STREAM_TEST(finds_the_next_header), cmocka_unit_test(nothing_is_not_good),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
