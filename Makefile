@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The front door of the project; "make help" lists what there is.
+
+SHELL := /bin/bash
+KVER ?= $(shell uname -r)
+DESTDIR ?=
+PREFIX ?= /usr/local
+CACHE := $(or $(MYDEV_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mydev)
+
+# The headers of KVER: installed ones first, else those that tests/vm/fetch has
+# brought into the cache.
+KDIR ?= $(firstword $(wildcard /lib/modules/$(KVER)/build) \
+	$(patsubst %/release,%/headers,$(shell grep -lxF '$(KVER)' $(CACHE)/lanes/*/release 2>/dev/null)))
+
+.PHONY: all help modules userspace check demo lint deps install modules_install clean
+
+all: modules userspace
+
+help:
+	@echo 'make modules [KVER=release] [KDIR=headers]  the driver, kernel/mydev.ko (default: the running kernel)'
+	@echo 'make userspace           the tool, userspace/mydevctl'
+	@echo 'make demo                plugs an emulated device into a virtual machine and shows three readers'
+	@echo 'make check               all tests on all kernels; tests/run --help for a part of them'
+	@echo 'make lint                all static checks'
+	@echo 'make deps                installs the Debian packages that all this needs'
+	@echo 'make install             the tool, under DESTDIR and PREFIX ($(PREFIX))'
+	@echo 'make modules_install     the driver of KVER, under DESTDIR'
+	@echo 'make clean               removes what was built; the cache $(CACHE) stays'
+
+modules:
+	@if [ ! -e '$(KDIR)/Makefile' ]; then \
+		echo 'There are no headers for Linux $(KVER). Install linux-headers-$(KVER),' >&2; \
+		echo 'or name another kernel with KVER=, or its headers with KDIR=.' >&2; \
+		exit 1; \
+	fi
+	$(MAKE) -C '$(KDIR)' M='$(CURDIR)/kernel' CONFIG_USB_MYDEV=m modules
+
+modules_install: modules
+	$(MAKE) -C '$(KDIR)' M='$(CURDIR)/kernel' CONFIG_USB_MYDEV=m \
+		INSTALL_MOD_PATH='$(DESTDIR)' modules_install
+
+userspace:
+	$(MAKE) -C userspace
+
+install: userspace
+	$(MAKE) -C userspace install DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)'
+
+check:
+	tests/run
+
+demo:
+	tests/demo
+
+lint:
+	tests/lint
+
+deps:
+	tests/vm/deps --install all
+
+clean:
+	$(MAKE) -C userspace clean
+	rm -rf build
+	find kernel \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
+		-o -name '.*.d' -o -name Module.symvers -o -name modules.order \) -delete

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Starts one guest, a stock kernel in QEMU or a UML kernel, and waits for its end."""
+
+import lzma
+import os
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from lanes import STOCK, TOP, BenchError, Lane, cache_dir
+
+VM = TOP / "tests" / "vm"
+# What reaches the host's files; the rest comes from /lib/modules in the guest.
+BOOT_MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
+PROBE_SECONDS = 20
+
+
+def need_tool(name, package):
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not path:
+        raise BenchError(f"{name} is missing; install it with: apt-get install {package} (or: tests/vm/deps --install)")
+    return path
+
+
+def module_files(lane, names):
+    """The files of the named modules and all that they need, in load order."""
+    root = lane.modules.parents[2]
+    modprobe = need_tool("modprobe", "kmod")
+    seen = []
+    for name in names:
+        shown = subprocess.run([modprobe, "-S", lane.release, "-d", str(root), "--show-depends", name],
+                               capture_output=True, text=True, check=False)
+        if shown.returncode:
+            raise BenchError(f"kernel {lane.release} has no module {name}: {shown.stderr.strip()}")
+        for line in shown.stdout.splitlines():
+            word = line.split()
+            if word[0] == "insmod" and word[1] not in seen:
+                seen.append(word[1])
+    return seen
+
+
+def make_initramfs(target, files):
+    """Writes a cpio archive; files maps a path in it to bytes or to a path here."""
+    with tempfile.TemporaryDirectory() as tmp:
+        for name, content in files.items():
+            path = Path(tmp) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, bytes):
+                path.write_bytes(content)
+            else:
+                shutil.copyfile(content, path)
+            path.chmod(0o755)
+        names = sorted(str(p.relative_to(tmp)) for p in Path(tmp).rglob("*"))
+        with open(target, "wb") as out:
+            subprocess.run([need_tool("cpio", "cpio"), "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=tmp,
+                           input="\n".join(names).encode(), stdout=out, check=True)
+
+
+def busybox():
+    path = need_tool("busybox", "busybox-static")
+    # ldd fails where there is nothing to link dynamically.
+    if subprocess.run(["ldd", path], capture_output=True, check=False).returncode == 0:
+        raise BenchError("busybox is not a static one; install it with: apt-get install busybox-static")
+    return path
+
+
+def spawn(command, **args):
+    """A child in its own session, which dies with this program even if that is killed."""
+    return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], start_new_session=True, **args)
+
+
+def kill(process):
+    """Ends the whole session of a child of ours."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def qemu_base(accel, memory, smp):
+    return [need_tool("qemu-system-x86_64", "qemu-system-x86"), "-machine", "q35", *accel, "-m", str(memory),
+            "-smp", str(smp), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none"]
+
+
+def kvm_works():
+    """Whether a stock guest really boots under KVM: there are /dev/kvm that hang it.
+
+    The answer holds until the host boots again, and is kept in the cache."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    note = cache_dir() / "kvm-probe"
+    if note.exists() and note.read_text().startswith(boot_id):
+        return note.read_text().split()[1] == "yes"
+    for name in STOCK:
+        try:
+            lane = Lane(name)
+            break
+        except BenchError:
+            continue
+    else:
+        return False
+    script = "#!/bin/sh\n/bin/busybox echo KVM-GUEST-IS-UP\n/bin/busybox poweroff -f\n"
+    with tempfile.TemporaryDirectory() as tmp:
+        make_initramfs(f"{tmp}/initramfs", {"bin/busybox": busybox(), "bin/sh": busybox(), "init": script.encode(),
+                                            "dev/README": b"mount point\n"})
+        process = spawn([*qemu_base(["-accel", "kvm"], 512, 2), "-kernel", str(lane.kernel), "-initrd", f"{tmp}/initramfs",
+                         "-append", "console=ttyS0 panic=-1 quiet", "-serial", "stdio"],
+                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            output, _ = process.communicate(timeout=PROBE_SECONDS)
+        except subprocess.TimeoutExpired:
+            output = b""
+        finally:
+            kill(process)
+    works = b"KVM-GUEST-IS-UP" in output
+    note.write_text(f"{boot_id} {'yes' if works else 'no'}\n")
+    return works
+
+
+class Guest:
+    """One boot of one lane, with its results in the directory `out`."""
+
+    def __init__(self, lane, out, *, suites=None, command=None, interactive=False,
+                 smp=2, memory=None, icount=False, append=""):
+        self.lane = lane
+        self.out = Path(out).resolve()
+        self.suites = suites or []
+        self.command = command
+        self.interactive = interactive
+        self.smp = smp
+        self.memory = memory or (768 if lane.is_uml else 2048)
+        self.icount = icount
+        self.append = append
+        self.process = None
+        self.channel = None
+        self.scratch = None
+        self.timed_out = False
+        if icount and lane.is_uml:
+            raise BenchError("UML cannot count instructions; --icount is for the QEMU lanes")
+
+    @property
+    def console_log(self):
+        return self.out / "console.log"
+
+    @property
+    def status(self):
+        """What the guest left as its last word: None when it never came to its end."""
+        try:
+            return int((self.out / "done").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _write_initramfs(self):
+        size = shutil.get_terminal_size()
+        env = {
+            "LANE": self.lane.name, "MYDEV_KO": self.lane.mydev_ko, "KERNEL_RELEASE": self.lane.release,
+            "HOST_SRC": str(TOP), "HOST_OUT": str(self.out), "HOST_MODULES": str(self.lane.modules),
+            "CHANNEL": "/dev/tty1" if self.lane.is_uml else "/dev/ttyS1",
+            "INTERACTIVE": "1" if self.interactive else "",
+            "ROWS": str(size.lines), "COLS": str(size.columns), "TERM": os.environ.get("TERM", "dumb"),
+        }
+        files = {
+            "bin/busybox": busybox(), "bin/sh": busybox(), "init": VM / "initramfs-init",
+            "job.env": "".join(f"{k}={shlex.quote(v)}\n" for k, v in env.items()).encode(),
+        }
+        if self.command is not None:
+            files["job.command"] = f"{self.command}\n".encode()
+        else:
+            files["job.suites"] = "".join(f"{s.name} {s.seconds} {s.command}\n" for s in self.suites).encode()
+        if not self.lane.is_uml:
+            for number, path in enumerate(module_files(self.lane, BOOT_MODULES)):
+                name = Path(path).name
+                content = Path(path).read_bytes()
+                if name.endswith(".xz"):
+                    name, content = name[:-3], lzma.decompress(content)
+                files[f"modules/{number:02}-{name}"] = content
+        make_initramfs(self.out / "initramfs.cpio", files)
+
+    def _qemu_command(self):
+        smp = self.smp
+        if self.icount:
+            # One instruction is one nanosecond. Without the two flags taken away,
+            # a copy of any length would count as one instruction.
+            smp = 1
+            accel = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", "max,-erms,-fsrm"]
+        elif kvm_works():
+            accel = ["-accel", "kvm", "-cpu", "host"]
+        else:
+            accel = ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"]
+        shares = []
+        for tag, path, options in (("rootfs", "/", "readonly=on,multidevs=remap"), ("src", TOP, "readonly=on,multidevs=remap"),
+                                   ("out", self.out, "multidevs=remap")):
+            shares += ["-virtfs", f"local,path={str(path).replace(',', ',,')},mount_tag={tag},security_model=none,{options}"]
+        return [*qemu_base(accel, self.memory, smp), *shares, "-kernel", str(self.lane.kernel),
+                "-initrd", str(self.out / "initramfs.cpio"),
+                "-append", f"console=ttyS0 panic=-1 loglevel=7 {self.append}",
+                "-serial", f"file:{self.console_log}",
+                "-chardev", "stdio,id=channel,signal=off", "-serial", "chardev:channel",
+                "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"]
+
+    def start(self):
+        self.out.mkdir(parents=True, exist_ok=True)
+        for old in self.out.iterdir():
+            if old.is_file():
+                old.unlink()
+        self._write_initramfs()
+        self.console_log.touch()
+        stdin = None if self.interactive else subprocess.DEVNULL
+        stdout = None if self.interactive else subprocess.PIPE
+        if self.lane.is_uml:
+            # UML writes to its own standard output before it has consoles; the
+            # channel must not see that, so it gets descriptors of its own.
+            channel_in = os.dup(0) if self.interactive else os.open("/dev/null", os.O_RDONLY)
+            reader = None
+            if self.interactive:
+                channel_out = os.dup(1)
+            else:
+                reader, channel_out = os.pipe()
+            with open(self.console_log, "ab") as console:
+                self.process = spawn(
+                    [str(self.lane.kernel), f"mem={self.memory}M", f"initrd={self.out}/initramfs.cpio",
+                     f"uml_dir={self.scratch}/", "umid=uml", "con=null", f"con0=null,fd:{console.fileno()}",
+                     f"con1=fd:{channel_in},fd:{channel_out}", "console=tty0", "panic=-1", "loglevel=7",
+                     *self.append.split()],
+                    stdin=subprocess.DEVNULL, stdout=console, stderr=console,
+                    pass_fds=(console.fileno(), channel_in, channel_out))
+            os.close(channel_in)
+            os.close(channel_out)
+            self.channel = None if self.interactive else os.fdopen(reader, "rb", buffering=0)
+        else:
+            with open(self.out / "qemu.log", "wb") as errors:
+                self.process = spawn(self._qemu_command(), stdin=stdin, stdout=stdout, stderr=errors)
+            self.channel = self.process.stdout
+
+    def run(self, limit, on_data=None, processes=None):
+        """Runs the guest to its end, or for `limit` seconds.
+
+        on_data gets the channel's bytes as they come; while the guest runs, its
+        process is in the set `processes`, for others to end it."""
+        deadline = time.monotonic() + limit
+        self.scratch = tempfile.mkdtemp(prefix="mydev-guest-")
+        try:
+            self.start()
+            if processes is not None:
+                processes.add(self.process)
+            if self.channel:
+                with selectors.DefaultSelector() as selector, open(self.out / "ktap.log", "wb", buffering=0) as log:
+                    selector.register(self.channel, selectors.EVENT_READ)
+                    while True:
+                        left = deadline - time.monotonic()
+                        if left <= 0:
+                            self.timed_out = True
+                            break
+                        if not selector.select(min(left, 1)):
+                            if self.process.poll() is not None:
+                                break
+                            continue
+                        data = os.read(self.channel.fileno(), 65536)
+                        if not data:
+                            break
+                        log.write(data)
+                        if on_data:
+                            on_data(data)
+            if not self.timed_out:
+                try:
+                    self.process.wait(max(1, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    self.timed_out = True
+        finally:
+            if self.process:
+                kill(self.process)
+                if processes is not None:
+                    processes.discard(self.process)
+            (self.out / "initramfs.cpio").unlink(missing_ok=True)
+            shutil.rmtree(self.scratch, ignore_errors=True)

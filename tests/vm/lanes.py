@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernels that the tests run on, and where the cache keeps them."""
+
+import os
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+STOCK = ["6.1", "6.12", "6.12-rt"]
+ALL = STOCK + ["uml"]
+HOST = "host"
+
+
+class BenchError(Exception):
+    """Something the user can set right; the message says how."""
+
+
+def cache_dir():
+    base = os.environ.get("MYDEV_CACHE")
+    if not base:
+        base = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "mydev")
+    return Path(base).resolve()
+
+
+class Lane:
+    """One kernel in the cache. The layout is written by fetch and uml-build."""
+
+    def __init__(self, name):
+        if name not in ALL:
+            raise BenchError(f"there is no lane '{name}'; the lanes are {', '.join(ALL)}")
+        self.name = name
+        self.is_uml = name == "uml"
+        self.path = cache_dir() / "lanes" / name
+        release = self.path / "release"
+        if not release.exists():
+            tool = "tests/vm/uml-build" if self.is_uml else f"tests/vm/fetch {name}"
+            raise BenchError(f"lane {name} is not in the cache {cache_dir()}; run {tool}")
+        self.release = release.read_text().strip()
+        self.kernel = (self.path / "vmlinuz").resolve()
+        self.modules = (self.path / "modules").resolve()
+
+    @property
+    def build_dir(self):
+        return TOP / "build" / self.release
+
+    @property
+    def mydev_ko(self):
+        """The driver of this kernel, as the guest sees it."""
+        return f"/mnt/src/build/{self.release}/kernel/mydev.ko"

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The list of test suites, tests/suites."""
+
+from dataclasses import dataclass
+
+from lanes import ALL, HOST, TOP, BenchError
+
+LIST = TOP / "tests" / "suites"
+# A boot under emulation takes 10 s; on a machine that is busy, far more.
+BOOT_SECONDS = 180
+
+
+@dataclass
+class Suite:
+    name: str
+    seconds: int
+    lanes: list
+    command: str
+
+
+def load():
+    """All suites, in the order of the file."""
+    found = []
+    for number, line in enumerate(LIST.read_text().splitlines(), 1):
+        words = line.split("#", 1)[0].split(None, 3)
+        if not words:
+            continue
+        try:
+            name, seconds, lanes, command = words
+            seconds = int(seconds)
+        except ValueError:
+            raise BenchError(f"{LIST}:{number}: want NAME SECONDS LANES COMMAND, not '{line}'") from None
+        lanes = ALL if lanes == "all" else lanes.split(",")
+        unknown = [lane for lane in lanes if lane not in [*ALL, HOST]]
+        if unknown:
+            raise BenchError(f"{LIST}:{number}: no such lane: {', '.join(unknown)} (lanes: {', '.join(ALL)})")
+        if any(suite.name == name for suite in found):
+            raise BenchError(f"{LIST}:{number}: the name '{name}' is taken")
+        found.append(Suite(name, seconds, lanes, command))
+    return found
+
+
+def limit(suites):
+    """The time after which a guest that runs these suites must be called hung."""
+    return BOOT_SECONDS + sum(suite.seconds + 10 for suite in suites)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Judges a run: what the tests said (KTAP) and what the kernel said (its log)."""
+
+import re
+
+RESULT = re.compile(r"^(not ok|ok) (\d+)(?:\s+-)?(?:\s+(.*?))?(?:\s*#\s*(.*))?$")
+PLAN = re.compile(r"^1\.\.(\d+)(?:\s*#\s*(.*))?$")
+
+# Any of these in a kernel's log fails the run.
+ALARM = re.compile("|".join([
+    r"(?-i:\bBUG:)", r"(?-i:\bWARNING:)", r"\bOops\b", r"KASAN:", r"UBSAN:", r"KCSAN:", r"ODEBUG:", r"kmemleak: .*suspected",
+    r"cut here", r"Call Trace", r"general protection", r"Kernel panic", r"Segmentation fault", r"Unable to handle kernel",
+    r"invalid opcode", r"non-static key", r"locking (dependency|correctness)", r"recursive locking", r"inconsistent lock state", r"unlock balance",
+    r"Invalid wait context", r"scheduling while atomic", r"sleeping function called", r"suspicious RCU", r"\bleak", r"refcount_t",
+    r"blocked for more than", r"rcu.*(stall|starved)", r"soft lockup", r"hard LOCKUP", r"workqueue.*(hogged|lockup)",
+    r"list_(add|del) corruption", r"DEBUG_LOCKS", r"cannot create duplicate", r"still has .* references", r"Out of memory",
+    r"page allocation failure", r"double free", r"use-after-free", r"out-of-bounds", r"bad page", r"nobody cared",
+    r"mydev-bench: (insmod|cannot)",
+]), re.IGNORECASE)
+# What a healthy kernel says of itself while it starts.
+HARMLESS = re.compile("|".join([
+    r"kprobes: .* if possible", r"mtrr: your CPUs had inconsistent",
+    r"kmemleak: Kernel memory leak detector initialized", r"ODEBUG: selftest passed",
+    r"rcu: .*(stall (timeout|warning)|is enabled)",
+]))
+
+
+class Level:
+    """One indentation level of a KTAP document."""
+
+    def __init__(self):
+        self.plan = None
+        self.skip_all = None
+        self.seen = 0
+        self.failed = 0
+        self.bad_number = None
+
+    def complaint(self):
+        if self.plan is None:
+            return "no plan line: the test ended early, or is not KTAP" if self.seen else "no KTAP result at all"
+        if self.plan != self.seen:
+            return f"planned {self.plan} results but gave {self.seen}"
+        if self.bad_number:
+            return f"result {self.bad_number} is out of order"
+        return None
+
+
+class Ktap:
+    """Reads KTAP line by line and counts the results that have none below them."""
+
+    def __init__(self, on_suite=None):
+        self.levels = [Level()]
+        self.names = []
+        self.notes = []
+        self.passed = self.failed = self.skipped = 0
+        self.failures = []          # (suite, name of the test, lines of explanation)
+        self.on_suite = on_suite    # called as on_suite(name, ok, counts, remark)
+        self._mark = (0, 0, 0)
+        self._partial = b""
+
+    def feed_bytes(self, data):
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            self.feed(line.decode("utf-8", "replace").rstrip("\r"))
+
+    def feed(self, line):
+        text = line.lstrip(" ")
+        depth = (len(line) - len(text)) // 4
+        result, plan = RESULT.match(text), PLAN.match(text)
+        if not result and not plan:
+            if text and not text.startswith(("KTAP version", "TAP version", "# Subtest:")):
+                self.notes = self.notes[-60:] + [text]
+            elif text.startswith("# Subtest:"):
+                self.notes = []
+            return
+        # A result one level up ends what is below it; see _result().
+        while len(self.levels) <= depth:
+            self.levels.append(Level())
+        if plan:
+            self.levels[depth].plan = int(plan.group(1))
+            self.levels[depth].skip_all = plan.group(2)
+        else:
+            self._result(depth, result.group(1) == "ok", int(result.group(2)), result.group(3) or "", result.group(4) or "")
+
+    def _result(self, depth, ok, number, name, remark):
+        level = self.levels[depth]
+        below = self.levels[depth + 1] if len(self.levels) > depth + 1 else None
+        del self.levels[depth + 1:]
+        level.seen += 1
+        if number != level.seen:
+            level.bad_number = number
+        skipped = remark.upper().startswith("SKIP")
+        complaint = None
+        if below is not None:
+            if below.plan == 0 and below.skip_all:
+                skipped, below = True, None
+            else:
+                complaint = below.complaint()
+        elif depth == 0 and not skipped:
+            complaint = "no KTAP result at all"
+        if complaint:
+            self.notes.append(complaint)
+        if below is None or complaint or (not ok and not below.failed):
+            if skipped and not complaint:
+                self.skipped += 1
+            elif ok and not complaint:
+                self.passed += 1
+            else:
+                ok = False
+                self.failed += 1
+                self.failures.append((name, list(self.notes)))
+        if below is not None and below.failed:
+            ok = False
+        if not ok:
+            level.failed += 1
+        self.notes = []
+        if depth == 0:
+            if self.on_suite:
+                now = (self.passed, self.failed, self.skipped)
+                self.on_suite(name, ok, tuple(a - b for a, b in zip(now, self._mark)), remark)
+                self._mark = now
+
+    def finish(self, planned):
+        """The end of the channel: suites that never reported have failed."""
+        level = self.levels[0]
+        for number in range(level.seen, planned):
+            self.failed += 1
+            self.failures.append((f"suite {number + 1} of {planned}", ["no verdict"] + (self.notes if number == level.seen else [])))
+
+
+def alarms(log):
+    """The lines of a kernel log that must not be there, each with what follows it."""
+    lines = log.splitlines()
+    found = []
+    skip_to = 0
+    for number, line in enumerate(lines):
+        if number < skip_to or not ALARM.search(line) or HARMLESS.search(line):
+            continue
+        found.append(lines[number:number + 25])
+        # One report has many lines that match; show its beginning once.
+        skip_to = number + 25
+    return found

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""The judge does not let through what it should not. Prints KTAP."""
+
+import sys
+import traceback
+
+sys.dont_write_bytecode = True
+import verdict  # noqa: E402
+
+
+def counts(text, planned=1):
+    ktap = verdict.Ktap()
+    ktap.feed_bytes(text.encode())
+    ktap.finish(planned)
+    return ktap.passed, ktap.failed, ktap.skipped
+
+
+def suite(*lines, ok=True):
+    return "KTAP version 1\n1..1\n" + "".join(f"    {line}\n" for line in lines) + f"{'ok' if ok else 'not ok'} 1 s # 3 s\n"
+
+
+def counts_results():
+    assert counts(suite("1..2", "ok 1 a", "ok 2 b # SKIP no such device")) == (1, 0, 1)
+    assert counts(suite("ok 1 a", "not ok 2 b", "1..2", ok=False)) == (1, 1, 0)
+
+
+def counts_nested_results_once():
+    text = suite("1..1", "    KTAP version 1", "    1..2", "    ok 1 a", "    ok 2 b", "ok 1 inner")
+    assert counts(text) == (2, 0, 0)
+
+
+def failed_case_with_good_status_fails():
+    assert counts(suite("1..2", "ok 1 a", "not ok 2 b"))[1] == 1
+
+
+def failed_status_of_good_cases_fails():
+    assert counts(suite("1..1", "ok 1 a", ok=False)) == (1, 1, 0)
+
+
+def missing_results_fail():
+    assert counts(suite("1..3", "ok 1 a", "ok 2 b")) == (2, 1, 0)
+    assert counts(suite("1..1", "    1..2", "    ok 1 a", "ok 1 inner")) == (1, 1, 0)
+
+
+def missing_plan_fails():
+    assert counts(suite("ok 1 a")) == (1, 1, 0)
+
+
+def silence_fails():
+    assert counts(suite()) == (0, 1, 0)
+    assert counts("", planned=2) == (0, 2, 0)
+
+
+def guest_that_dies_fails():
+    text = "KTAP version 1\n1..2\n    1..2\n    ok 1 a\n"
+    assert counts(text, planned=2) == (1, 2, 0)
+
+
+def wrong_numbers_fail():
+    assert counts(suite("1..2", "ok 1 a", "ok 1 b"))[1] == 1
+
+
+def a_whole_suite_can_be_skipped():
+    assert counts(suite("1..0 # SKIP not on this kernel")) == (0, 0, 1)
+
+
+def kernel_reports_are_found():
+    for line in ("WARNING: CPU: 1 PID: 7 at kernel/workqueue.c:1 x+0x1/0x2", "BUG: KASAN: slab-use-after-free in f+0x1/0x2",
+                 "BUG: unable to handle page fault for address: 0", "INFO: task cat:12 blocked for more than 60 seconds.",
+                 "WARNING: possible circular locking dependency detected", "kmemleak: 1 new suspected memory leaks (see /sys)",
+                 "ODEBUG: free active (active state 0) object: 0 object type: work_struct", "rcu: INFO: rcu_preempt self-detected stall on CPU",
+                 "UBSAN: array-index-out-of-bounds in f.c:1", "Oops: 0000 [#1] PREEMPT SMP", "refcount_t: underflow; use-after-free.",
+                 "mydev 1-1:1.0: 2 buffers leaked", "Kernel panic - not syncing: x"):
+        assert len(verdict.alarms(f"[    1.0] usb 1-1: new device\n[    1.1] {line}\n")) == 1, line
+
+
+def ordinary_messages_are_not():
+    log = """[    0.1] PCI: Using host bridge windows from ACPI; if necessary, use "pci=nocrs" and report a bug
+[    0.1] kmemleak: Kernel memory leak detector initialized (mem pool available: 15785)
+[    0.1] ODEBUG: selftest passed
+[    0.1] mtrr: your CPUs had inconsistent variable MTRR settings
+[    0.1]  memory used by lock dependency info: 6429 kB
+[    1.0] usb 1-1: USB disconnect, device number 2
+"""
+    assert not verdict.alarms(log)
+
+
+def main():
+    tests = [value for name, value in globals().items()
+             if callable(value) and getattr(value, "__module__", "") == "__main__" and name not in ("main", "suite", "counts")]
+    print(f"KTAP version 1\n1..{len(tests)}")
+    failed = 0
+    for number, test in enumerate(tests, 1):
+        name = test.__name__.replace("_", " ")
+        try:
+            test()
+            print(f"ok {number} {name}")
+        except AssertionError:
+            print("".join("# " + line + "\n" for line in traceback.format_exc().splitlines()), end="")
+            print(f"not ok {number} {name}")
+            failed += 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
