@@ -1,0 +1,572 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What mydevctl promises, with simulated devices.
+# shellcheck source-path=SCRIPTDIR/../..
+. "$SRC/tests/lib/ktap.sh"
+. "$SRC/tests/sim/gadget.sh"
+
+CTL=$SRC/userspace/mydevctl
+CHECK=$BUILD/tests/mydev-check
+# The first device of a fresh guest has the first number.
+NODE=/dev/mydev0
+SYS=/sys/class/mydev/mydev0
+# A string that must not reach a terminal: clear the screen, red, and an umlaut.
+EVIL=$'e\e[2Jv\e[31mil \xc3\xa4'
+T=$(mktemp -d)
+chmod 755 "$T"
+
+# run STATUS COMMAND...: its output goes to $T/out and $T/err.
+run() {
+	local want=$1 got=0
+	shift
+	"$@" >"$T/out" 2>"$T/err" || got=$?
+	[ $got -eq "$want" ] && return
+	echo "status $got instead of $want: $*"
+	head -c 2000 "$T/out" | tr -cd '[:print:]\n'
+	cat "$T/err"
+	return 1
+}
+
+# has FILE REGEX...: each is found in it.
+has() {
+	local file=$T/$1 regex
+	shift
+	for regex; do
+		grep -qE -e "$regex" "$file" && continue
+		echo "not in $file: $regex"
+		cat "$file"
+		return 1
+	done
+}
+
+empty() {
+	[ ! -s "$T/$1" ] && return
+	echo "should be empty:"
+	head -c 1000 "$T/$1"
+	return 1
+}
+
+# json FILE EXPRESSION...: each is true, where d is what the file holds.
+json() {
+	local answer
+	printf '%s\n' "$T/$1" "${@:2}" '' >&8
+	IFS= read -r answer <&7
+	[ "$answer" = ok ] && return
+	echo "$answer"
+	cat "$T/$1"
+	return 1
+}
+
+# One Python for all of them: it takes a second to start under emulation.
+coproc JSON {
+	exec python3 -u -c '
+import json, sys
+
+for name in sys.stdin:
+    with open(name.rstrip("\n")) as f:
+        text = f.read()
+    answer = "ok"
+    for check in iter(sys.stdin.readline, "\n"):
+        try:
+            d = json.loads(text)
+            if not eval(check):
+                answer = "not true: " + check.rstrip("\n")
+        except Exception as e:
+            answer = f"{e!r} in {check!r}"
+    print(answer)
+'
+}
+# A coprocess is hidden from subshells, copies of its pipes are not.
+exec 7<&"${JSON[0]}" 8>&"${JSON[1]}"
+
+# sys DEVICE ATTRIBUTE
+sys() { cat "/sys/class/mydev/$1/$2"; }
+node_is_there() { mydev_node "$1" >/dev/null; }
+is_idle() { [ "$(sys mydev0 state)" = idle ]; }
+size_of() { stat -c %s "$1"; }
+grew() { [ "$(size_of "$1")" -gt "${2:-0}" ]; }
+has_clients() { [ "$(sys mydev0 clients)" -eq "$1" ]; }
+
+# as USER GROUP COMMAND...
+as() {
+	local user=$1 group=$2
+	shift 2
+	setpriv --reuid="$user" --regid="$group" --clear-groups "$@"
+}
+
+# ------------------------------------------------------------ without a device
+
+no_module() {
+	run 0 "$CTL" list
+	has out '^NAME +VENDOR +PRODUCT'
+	[ "$(wc -l <"$T/out")" -eq 1 ]
+	empty err
+	run 0 "$CTL" list --no-header
+	empty out
+	run 0 "$CTL" list --json
+	json out 'd == []'
+	run 3 "$CTL" info
+	empty out
+	has err 'no mydev device' 'modprobe mydev' 'ids=VVVV:PPPP'
+	run 3 "$CTL" cat
+	run 3 "$CTL" stats 0
+	has err '0: no such device'
+}
+
+no_device_yet() {
+	run 0 "$CTL" list --json
+	json out 'd == []'
+	run 3 "$CTL" cat
+	has err 'no mydev device' 'plugged in' 'new_id'
+	# The hint of list is for people only.
+	script -qec "$CTL list 2>&1" /dev/null >"$T/err"
+	has err 'NAME' 'no mydev device'
+}
+
+help_of() {
+	local command
+	run 0 "$CTL" --help
+	has out '^Usage: mydevctl' ' list ' ' info ' ' cat ' ' stats ' '3 no such device'
+	run 0 "$CTL" --version
+	has out '^mydevctl [0-9]'
+	run 0 "$CTL" --usage
+	has out '^Usage: mydevctl'
+	for command in list info cat stats; do
+		run 0 "$CTL" $command --help
+		has out "^Usage: mydevctl $command" '--json' 'Exit status' 'unplugged'
+		empty err
+		run 0 "$CTL" $command --usage
+		has out "^Usage: mydevctl $command"
+	done
+	run 0 "$CTL" cat --help
+	has out '--bytes=N' '--seconds=S' '--output=FILE' '--force'
+}
+
+usage_errors() {
+	run 2 "$CTL"
+	has err 'Usage:'
+	run 2 "$CTL" dog
+	has err 'no command "dog"' 'list, info, cat and stats'
+	run 2 "$CTL" info --colour
+	has err 'colour' 'mydevctl info --help'
+	run 2 "$CTL" list 0
+	run 2 "$CTL" info 0 1
+	has err 'one device only: 1'
+	local bytes
+	for bytes in 3X -1 '' K 17179869184G 1.5M 99999999999999999999; do
+		run 2 "$CTL" cat -n "$bytes"
+		has err 'not a number of bytes' '64K'
+	done
+	for bytes in 0 -1 x nan inf 1s; do
+		run 2 "$CTL" cat --seconds "$bytes"
+		has err 'not a time in seconds'
+	done
+	empty out
+}
+
+# ------------------------------------------------------------------ one device
+
+plug_one() {
+	gadget_create one ffs 1209 0001 "$EVIL"
+	sim_start one --size 100-5000
+	gadget_plug one
+	await 10 node_is_there one
+	[ "$(mydev_node one)" = $NODE ]
+}
+
+list_one() {
+	run 0 "$CTL" list --json
+	json out 'len(d) == 1' "d[0]['name'] == 'mydev0'" \
+		"d[0]['path'] == '$NODE'" \
+		"d[0]['id_vendor'] == '$(sys mydev0 id_vendor)' == '1209'" \
+		"d[0]['id_product'] == '$(sys mydev0 id_product)' == '0001'" \
+		"d[0]['interface_number'] == 0x$(sys mydev0 interface_number)" \
+		"d[0]['manufacturer'] == 'mydev test'" "d[0]['product'] == 'one'" \
+		"d[0]['serial'] == 'e\x1b[2Jv\x1b[31mil \xe4'" \
+		"d[0]['speed'] == '$(sys mydev0 speed)'" "d[0]['ep_in'] == '$(sys mydev0 ep_in)'" \
+		"d[0]['ep_out'] is None" "d[0]['state'] == '$(sys mydev0 state)' == 'idle'" \
+		"d[0]['clients'] == 0" "d[0]['readable'] is True"
+	run 0 "$CTL" list
+	[ "$(wc -l <"$T/out")" -eq 2 ]
+	has out '^mydev[0-9]+ +1209 +0001 +0 .* idle +0 +yes +e.* +mydev test +one$'
+	empty err
+}
+
+# The columns of all lines begin where those of the header do.
+table_is_safe() {
+	run 0 "$CTL" list
+	if grep -q $'\e' "$T/out"; then
+		echo "an escape sequence of the device came through"
+		return 1
+	fi
+	has out 'e\?\[2Jv\?\[31mil ä' # the other characters are left alone
+	python3 - "$T/out" <<'END'
+import sys
+head, row = open(sys.argv[1]).read().splitlines()
+for title, value in ("MANUFACTURER", "mydev test"), ("PRODUCT-NAME", "one"), ("READABLE", "yes"):
+    assert row[head.index(title):].startswith(value), (title, head, row)
+END
+}
+
+info_is_sysfs() {
+	local usb
+	usb=$(usb_path one)
+	run 0 "$CTL" info --json
+	python3 - "$T/out" "$SYS" "$usb" <<'END'
+import json, sys
+from pathlib import Path
+
+d = json.load(open(sys.argv[1]))
+sysfs, usb = Path(sys.argv[2]), Path(sys.argv[3])
+text = lambda path: path.read_text().removesuffix("\n")
+for key in "id_vendor id_product bcd_device manufacturer product serial speed ep_in".split():
+    assert d[key] == text(sysfs / key), (key, d[key], text(sysfs / key))
+for key in "alternate_setting ep_in_max_packet transfers transfer_size pool_buffers".split():
+    assert d[key] == int(text(sysfs / key)), (key, d[key])
+assert d["interface_number"] == int(text(sysfs / "interface_number"), 16)
+interface = (sysfs / "device").resolve()
+for key, name in (("interface_class", "bInterfaceClass"), ("interface_subclass", "bInterfaceSubClass"),
+                  ("interface_protocol", "bInterfaceProtocol")):
+    assert d[key] == text(interface / name), (key, d[key])
+assert d["bus_number"] == int(text(usb / "busnum")) and d["device_number"] == int(text(usb / "devnum"))
+assert d["id_vendor"] == text(usb / "idVendor") and d["bcd_device"] == text(usb / "bcdDevice")
+assert d["ep_out"] is None and d["ep_out_max_packet"] is None
+assert d["abi_version"] == 1 and "read" in d["features"]
+assert d["max_clients"] > 1 and d["queue_depth"] > 0
+END
+	cp "$T/out" "$T/info.json"
+	run 0 "$CTL" info
+	empty err
+	python3 - "$T/info.json" "$T/out" <<'END'
+import json, sys
+d = json.load(open(sys.argv[1]))
+lines = dict(line.split(None, 1) for line in open(sys.argv[2]).read().splitlines())
+assert list(lines) == list(d), (lines, d)
+for key, value in d.items():
+    want = "-" if value is None else " ".join(value) if isinstance(value, list) else str(value)
+    assert lines[key] == want.replace("\x1b", "?"), (key, lines[key], want)
+END
+}
+
+names() {
+	local name
+	ln -sf "$NODE" "$T/link"
+	for name in 0 mydev0 /dev/mydev0 "$T/link"; do
+		run 0 "$CTL" info --json "$name"
+		json out "d['product'] == 'one'"
+	done
+	run 3 "$CTL" info /dev/null
+	has err '/dev/null: this is not a mydev device' 'mydevctl list'
+	run 3 "$CTL" info "$T/out"
+	run 3 "$CTL" info 9
+	has err '9: no such device' 'plugged in' 'ids=VVVV:PPPP'
+}
+
+questions_start_nothing() {
+	run 0 "$CTL" list
+	run 0 "$CTL" info
+	run 0 "$CTL" stats --json
+	json out "d['state'] == 'idle'" "d['packets'] == 0" "d['clients'] == 0" "d['in_flight'] == 0"
+	[ "$(sys mydev0 state)" = idle ]
+	[ "$(sim_stat one packets)" -eq 0 ]
+}
+
+# ------------------------------------------------------------------------- cat
+
+verified() {
+	"$CHECK" --partial-ok "$@"
+}
+
+cat_bytes() {
+	run 0 "$CTL" cat -n 3M
+	empty err
+	[ "$(size_of "$T/out")" -eq $((3 << 20)) ]
+	verified "$T/out"
+	await 5 is_idle
+	run 0 "$CTL" cat -n 20001 0
+	[ "$(size_of "$T/out")" -eq 20001 ]
+	verified "$T/out"
+	run 0 "$CTL" cat -n 0
+	empty out
+}
+
+cat_to_file() {
+	echo old >"$T/file"
+	run 3 "$CTL" cat -n 70K -o "$T/file" 9
+	[ "$(cat "$T/file")" = old ]
+	run 0 "$CTL" cat -n 70K -o "$T/file"
+	empty out
+	empty err
+	[ "$(size_of "$T/file")" -eq $((70 << 10)) ]
+	verified "$T/file"
+	run 1 "$CTL" cat -o /dev/full
+	has err 'cannot write /dev/full: No space left' 'after 0 bytes'
+	run 1 "$CTL" cat -o /no/such/file
+	has err 'cannot write /no/such/file: No such file'
+}
+
+cat_json() {
+	run 0 "$CTL" cat -n 5000 --json
+	[ "$(size_of "$T/out")" -eq 5000 ]
+	[ "$(wc -l <"$T/err")" -eq 1 ]
+	json err "d['bytes'] == 5000" "d['end'] == 'bytes'" "d['gaps'] == 0" "d['lost_bytes'] == 0" \
+		"d['status'] == 0" "d['error'] is None" "0 < d['seconds'] < 60" \
+		"d['name'] == 'mydev0'"
+}
+
+# Also where the device sends nothing, and where nobody takes the output.
+cat_seconds() {
+	run 0 "$CTL" cat --seconds 0.5 --json
+	verified "$T/out"
+	json err "d['end'] == 'seconds'" "0.5 <= d['seconds'] < 5" "d['bytes'] > 0"
+	sim_ctl one pause
+	run 0 timeout 20 "$CTL" cat --seconds 0.3
+	sim_ctl one resume
+	mkfifo "$T/full"
+	exec 5<>"$T/full"
+	"$CTL" cat --seconds 0.3 --json >"$T/full" 2>"$T/err"
+	exec 5<&-
+	json err "d['end'] == 'seconds'" "0 < d['bytes'] < 2**20"
+}
+
+cat_signals() {
+	local signal
+	for signal in INT TERM; do
+		run 0 timeout --preserve-status -s $signal 1 "$CTL" cat
+		has err '^[0-9]+ bytes, [0-9.]+ s, [0-9.]+ MiB/s$'
+		[ "$(cut -d' ' -f1 "$T/err")" -eq "$(size_of "$T/out")" ]
+		grew "$T/out"
+		verified "$T/out"
+		run 0 timeout --preserve-status -s $signal 1 "$CTL" cat --json
+		json err "d['end'] == 'signal'"
+	done
+}
+
+cat_pipes() {
+	local statuses status
+	"$CTL" cat 2>"$T/err" | head -c 1000 >"$T/out"
+	statuses=${PIPESTATUS[*]}
+	[ "$statuses" = "141 0" ] || { echo "statuses $statuses"; return 1; }
+	empty err
+	[ "$(size_of "$T/out")" -eq 1000 ]
+	(
+		trap '' PIPE
+		status=0
+		"$CTL" cat 2>"$T/err" || status=$?
+		echo $status >"$T/status"
+	) | head -c 1000 >"$T/out"
+	[ "$(cat "$T/status")" -eq 1 ]
+	empty err
+}
+
+cat_terminal() {
+	local status=0
+	script -qec "$CTL cat -n 10 2>&1" /dev/null >"$T/err" || status=$?
+	[ $status -eq 2 ]
+	has err 'is a terminal' '--force'
+	script -qec "$CTL cat -n 10 --force" /dev/null >"$T/out"
+	grew "$T/out" 9
+	# stderr is a terminal and the output is not: one line, again and again
+	script -qec "$CTL cat --seconds 2.5 -o $T/file" /dev/null >"$T/err"
+	[ "$(grep -aoE $'\r[0-9.]+ MiB  [0-9.]+ MiB/s' "$T/err" | wc -l)" -eq 2 ]
+	has err '[0-9]+ bytes, 2\.[5-9] s'
+	verified "$T/file"
+}
+
+# A reader gets all that the driver receives while it is there: 200 packets.
+stats_count() {
+	local before reader
+	before=$(sys mydev0 stats/bytes)
+	sim_ctl one count 0
+	"$CTL" cat >"$T/file" &
+	reader=$!
+	# shellcheck disable=SC2064 # now, while $reader is known
+	trap "kill $reader" EXIT
+	await 5 has_clients 1
+	sim_ctl one count 200
+	await 10 is_quiet
+	run 0 "$CTL" stats --json
+	json out "d['clients'] == 1" "d['state'] == 'running'" "d['in_flight'] > 0" \
+		"d['packets'] == $(sys mydev0 stats/packets)" "d['bytes'] == $(sys mydev0 stats/bytes)" \
+		"d['zero_packets'] == $(sys mydev0 stats/zero_packets)" \
+		"d['errors'] == $(sys mydev0 stats/errors)" "d['stalls'] == $(sys mydev0 stats/stalls)" \
+		"d['ring_stops'] == $(sys mydev0 stats/ring_stops)" "d['free_buffers'] >= 0"
+	cp "$T/out" "$T/stats.json"
+	run 0 "$CTL" stats
+	python3 - "$T/stats.json" "$T/out" <<'END'
+import json, sys
+d = {key: str(value) for key, value in json.load(open(sys.argv[1])).items()}
+lines = dict(line.split() for line in open(sys.argv[2]))
+assert d == lines, (d, lines)
+END
+	await 10 file_has $(($(sys mydev0 stats/bytes) - before))
+	verified "$T/file"
+	# An account that may only read has to be a reader for a moment.
+	chmod 644 "$NODE"
+	run 0 as nobody nogroup "$CTL" stats --json
+	json out "d['clients'] == 1"
+	chmod 600 "$NODE"
+}
+
+file_has() { [ "$(size_of "$T/file")" -eq "$1" ]; }
+
+# The simulated device has sent what it was told to.
+is_quiet() { [ "$(sim_stat one state)" = quiet ]; }
+
+# ---------------------------------------------------------------- permissions
+
+no_permission() {
+	local command
+	sim_ctl one count max
+	chmod 600 "$NODE"
+	for command in info cat stats; do
+		run 4 as nobody nogroup "$CTL" $command
+		empty out
+		has err 'permission denied' 'user root, group root, mode 0600' 'as root' \
+			'70-mydev.rules' 'uaccess'
+	done
+	run 0 as nobody nogroup "$CTL" list --json
+	json out "d[0]['readable'] is False" "d[0]['product'] == 'one'"
+	run 0 as nobody nogroup "$CTL" list
+	has out ' no '
+	# What the udev rule does
+	chgrp plugdev "$NODE"
+	chmod 660 "$NODE"
+	run 0 as nobody plugdev "$CTL" info --json
+	json out "d['product'] == 'one'"
+	run 0 as nobody plugdev "$CTL" cat -n 10K
+	verified "$T/out"
+	run 4 as nobody nogroup "$CTL" cat
+	has err 'group plugdev, mode 0660'
+}
+
+udev_rule() {
+	local udevd=/lib/systemd/systemd-udevd pid
+	[ -x $udevd ] || { echo "no udev on this machine"; return "$KTAP_SKIP"; }
+	mkdir -p /run/udev/rules.d
+	cp "$SRC/userspace/udev/70-mydev.rules" /run/udev/rules.d/
+	chmod 600 "$NODE"
+	chgrp root "$NODE"
+	$udevd >"$T/udevd" 2>&1 &
+	pid=$!
+	await 10 udevadm control --ping
+	udevadm trigger --action=add --settle "$SYS"
+	[ "$(stat -c '%G %a' "$NODE")" = "plugdev 660" ]
+	udevadm info "$NODE" >"$T/out"
+	kill "$pid"
+	wait "$pid"
+	has out '^E: TAGS=.*:uaccess:'
+	[ "$(printf "%s\n" 73-seat-late.rules "$(basename "$SRC"/userspace/udev/*.rules)" | sort | head -n 1)" = 70-mydev.rules ]
+}
+
+# ---------------------------------------------------------- unplugged, and more
+
+# What arrived before is written, all of it, and the message says how much.
+unplugged() {
+	local cat_pid status=0
+	"$CTL" cat "$@" >"$T/out" 2>"$T/err" &
+	cat_pid=$!
+	# shellcheck disable=SC2064 # now, while $cat_pid is known
+	trap "kill $cat_pid 2>/dev/null || :" EXIT
+	await 10 grew "$T/out" 100000
+	gadget_unplug one
+	wait $cat_pid || status=$?
+	[ $status -eq 5 ] || { echo "status $status"; cat "$T/err"; return 1; }
+	verified "$T/out"
+}
+
+unplugged_text() {
+	unplugged
+	has err "^mydevctl: /dev/mydev[0-9]+: unplugged after $(size_of "$T/out") bytes$"
+	[ "$(wc -l <"$T/err")" -eq 1 ]
+	gadget_plug one
+	await 10 node_is_there one
+}
+
+unplugged_json() {
+	unplugged --json
+	json err "d['end'] == 'unplugged'" "d['status'] == 5" "d['bytes'] == $(size_of "$T/out")"
+	gadget_plug one
+	await 10 node_is_there one
+}
+
+# The driver of today loses nothing, so the loss is made where the tool sees it.
+lost() {
+	command -v strace >/dev/null || { echo "no strace on this machine"; return "$KTAP_SKIP"; }
+	strace -qq -o /dev/null -P "$NODE" -e "inject=read:error=ENOBUFS:when=$1" "${@:2}"
+}
+
+lost_data() {
+	run 6 lost 3 "$CTL" cat -n 300K
+	[ "$(size_of "$T/out")" -eq $((300 << 10)) ]
+	has err 'data was lost behind byte [0-9]+' 'were lost in 1 places'
+	run 6 lost 3 "$CTL" cat -n 300K --json
+	json err "d['gaps'] == 1" "d['status'] == 6" "d['end'] == 'bytes'"
+}
+
+other_driver() {
+	command -v strace >/dev/null || { echo "no strace on this machine"; return "$KTAP_SKIP"; }
+	run 1 strace -qq -o /dev/null -e inject=ioctl:error=ENOTTY "$CTL" info
+	has err 'older than this program' 'modinfo mydev'
+}
+
+two_devices() {
+	gadget_create two ffs 1209 0001 S2
+	sim_start two --endpoints out
+	gadget_plug two
+	await 10 node_is_there two
+	run 0 "$CTL" list --json
+	json out 'len(d) == 2' '{e["product"] for e in d} == {"one", "two"}' \
+		'd[0]["name"] < d[1]["name"]'
+	run 2 "$CTL" info
+	has err 'more than one device' '^  mydev0$' '^  mydev1$'
+	run 2 "$CTL" cat
+	run 0 "$CTL" info --json mydev1
+	json out "d['serial'] == 'S2'" "d['ep_in'] is None" "d['features'].count('read') == 0" \
+		"d['ep_out'] == '$(sys mydev1 ep_out)'"
+	run 1 "$CTL" cat mydev1
+	has err 'no bulk IN endpoint'
+	gadget_destroy two
+}
+
+# gadget_destroy waits for nothing on the host side; the node has to go.
+all_gone() {
+	gadget_destroy one
+	await_gone $NODE
+	run 0 "$CTL" list --json
+	json out 'd == []'
+	rmmod mydev
+	hcd_unload
+}
+
+ktap_begin
+ktap_case "without the module the tool says how to load it" no_module
+hcd_load 2 super=1 && insmod "$MYDEV_KO"
+ktap_case "without a device it says what to look at, list only to people" no_device_yet
+ktap_case "each command has --help with its options and the exit codes" help_of
+ktap_case "wrong usage has status 2 and says what is wrong" usage_errors
+ktap_case "a simulated device is plugged in" plug_one
+ktap_case "list shows what sysfs knows" list_one
+ktap_case "list is aligned and lets no escape sequence through" table_is_safe
+ktap_case "info shows what sysfs knows, as JSON and as text" info_is_sysfs
+ktap_case "a device can be named by number, name, path and link" names
+ktap_case "list, info and stats do not set a device streaming" questions_start_nothing
+ktap_case "cat -n copies exactly N good bytes, and is quiet" cat_bytes
+ktap_case "cat -o writes a file, and no failure goes unnoticed" cat_to_file
+ktap_case "cat --json sums up on stderr" cat_json
+ktap_case "cat --seconds ends in time, whatever blocks" cat_seconds
+ktap_case "SIGINT and SIGTERM end cat with totals and status 0" cat_signals
+ktap_case "cat ends quietly when nobody reads its output" cat_pipes
+ktap_case "cat keeps binary from a terminal, and shows progress on one" cat_terminal
+ktap_case "stats agrees with sysfs and does not count itself" stats_count
+ktap_case "without permission: status 4, and what to do" no_permission
+ktap_case "the udev rule sets group, mode and tag" udev_rule
+ktap_case "cat says after how many bytes the device was unplugged" unplugged_text
+ktap_case "cat --json says that the device was unplugged" unplugged_json
+ktap_case "lost data is told, and has status 6" lost_data
+ktap_case "a driver that is too old is told" other_driver
+ktap_case "with two devices the tool asks which one" two_devices
+ktap_case "when the last device is gone the list is empty and the module unloads" all_gone
+rm -rf "$T"
+ktap_end
