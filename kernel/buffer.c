@@ -14,6 +14,12 @@
 
 #include "mydev.h"
 
+/* A packet that fills less than this part of a buffer is packed. */
+#define MYDEV_PACK_PART 8
+
+/* Packed packets begin at multiples of this. */
+#define MYDEV_PACK_ALIGN 8
+
 /**
  * mydev_pool_alloc() - get the memory of a pool
  * @pool: without memory; nobody else looks at it yet
@@ -37,6 +43,7 @@ int mydev_pool_alloc(struct mydev_pool *pool, unsigned int nr,
 	pool->nr = nr;
 	pool->size = size;
 	pool->nr_free = 0;
+	pool->pack = NULL;
 	INIT_LIST_HEAD(&pool->free);
 
 	for (i = 0; i < nr; i++) {
@@ -72,6 +79,7 @@ void mydev_pool_free(struct mydev_pool *pool)
 	if (!pool->buffers)
 		return;
 
+	mydev_pool_seal(pool);
 	for (i = 0; i < pool->nr; i++) {
 		struct mydev_buffer *buf = &pool->buffers[i];
 
@@ -86,6 +94,21 @@ void mydev_pool_free(struct mydev_pool *pool)
 	pool->nr_free = 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_pool_free);
+
+/**
+ * mydev_pool_move() - put the memory of one pool into another
+ * @to: without memory
+ * @from: all of its buffers are free; without memory afterwards
+ *
+ * Context: rx_lock held if anybody can look at one of them.
+ */
+void mydev_pool_move(struct mydev_pool *to, struct mydev_pool *from)
+{
+	*to = *from;
+	list_replace_init(&from->free, &to->free);
+	from->buffers = NULL;
+	from->nr_free = 0;
+}
 
 /**
  * mydev_buffer_fly() - take a free buffer for a transfer
@@ -155,3 +178,61 @@ void mydev_buffer_put(struct mydev_pool *pool, struct mydev_buffer *buf)
 	pool->nr_free++;
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_put);
+
+/**
+ * mydev_pool_seal() - no more packets go into the buffer that is being packed
+ * @pool: the pool
+ *
+ * Context: rx_lock held.
+ */
+void mydev_pool_seal(struct mydev_pool *pool)
+{
+	struct mydev_buffer *pack = pool->pack;
+
+	pool->pack = NULL;
+	if (pack)
+		mydev_buffer_put(pool, pack);
+}
+
+/**
+ * mydev_buffer_pack() - move a small packet to where its predecessors are
+ * @pool: the pool that owns @buf
+ * @buf: held by the caller, with a packet at its beginning
+ * @length: bytes of the packet
+ * @offset: where the packet is in the buffer that is returned
+ *
+ * So a packet of 64 bytes does not keep a buffer of 32 KiB from the ring.
+ *
+ * Context: rx_lock held.
+ * Return: the buffer with the packet, held by the caller instead of @buf; NULL
+ * if the packet is better left where it is.
+ */
+struct mydev_buffer *mydev_buffer_pack(struct mydev_pool *pool,
+				       struct mydev_buffer *buf, u32 length,
+				       u32 *offset)
+{
+	struct mydev_buffer *pack;
+
+	if (length >= pool->size / MYDEV_PACK_PART)
+		return NULL;
+	if (pool->pack && pool->size - pool->pack_used < length)
+		mydev_pool_seal(pool);
+	if (!pool->pack) {
+		pool->pack = mydev_buffer_fly(pool);
+		if (!pool->pack)
+			return NULL;
+		/* The pool itself is a holder while there is room. */
+		mydev_buffer_land(pool->pack);
+		pool->pack_used = 0;
+	}
+
+	pack = pool->pack;
+	*offset = pool->pack_used;
+	memcpy(pack->data + *offset, buf->data, length);
+	pool->pack_used = min(pool->pack_used + ALIGN(length, MYDEV_PACK_ALIGN),
+			      pool->size);
+	mydev_buffer_get(pack);
+	mydev_buffer_put(pool, buf);
+	return pack;
+}
+EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_pack);

@@ -83,12 +83,16 @@ static void mydev_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct mydev_client *client = file->private_data;
 	struct mydev_stats stats = {};
+	struct mydev_config config;
 
 	mydev_client_stats(client, &stats);
 	seq_printf(m, "mydev-device:\t%s\n", dev_name(&client->dev->dev));
 	if (!client->member)
 		return;
+	mydev_client_get_config(client, &config);
 	seq_printf(m, "mydev-demanded:\t%d\n", READ_ONCE(client->demanded));
+	seq_printf(m, "mydev-mode:\t%s\n", mydev_mode_names[config.mode]);
+	seq_printf(m, "mydev-policy:\t%s\n", mydev_policy_names[config.policy]);
 	seq_printf(m, "mydev-queued-packets:\t%llu\n",
 		   stats.client_queued_packets);
 	seq_printf(m, "mydev-queued-bytes:\t%llu\n", stats.client_queued_bytes);

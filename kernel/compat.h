@@ -24,8 +24,22 @@
 #define copy_splice_read generic_file_splice_read
 #endif
 
-/* Without unit tests there is nobody to export to. */
-#if __has_include(<kunit/visibility.h>)
+/* 6.13 joined hrtimer_init() and the assignment of the function. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#include <linux/hrtimer.h>
+static inline void
+mydev_hrtimer_setup(struct hrtimer *timer,
+		    enum hrtimer_restart (*function)(struct hrtimer *),
+		    clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
+}
+#define hrtimer_setup mydev_hrtimer_setup
+#endif
+
+/* What the unit tests need to see; kernels without KUnit have nobody to see. */
+#if IS_ENABLED(CONFIG_KUNIT)
 #include <kunit/visibility.h>
 #else
 #define EXPORT_SYMBOL_IF_KUNIT(symbol)

@@ -62,7 +62,8 @@ static void mydev_describe(struct mydev_device *dev,
 
 	info->size = sizeof(*info);
 	info->abi_version = MYDEV_ABI_VERSION;
-	info->features = MYDEV_FEATURE_NOWAIT;
+	info->features = MYDEV_FEATURE_NOWAIT | MYDEV_FEATURE_CONFIG |
+			 MYDEV_FEATURE_GEOMETRY;
 	info->id_vendor = le16_to_cpu(device->idVendor);
 	info->id_product = le16_to_cpu(device->idProduct);
 	info->bcd_device = le16_to_cpu(device->bcdDevice);
@@ -75,6 +76,7 @@ static void mydev_describe(struct mydev_device *dev,
 	info->bus_number = dev->udev->bus->busnum;
 	info->device_number = dev->udev->devnum;
 	info->max_clients = MYDEV_MAX_CLIENTS;
+	info->max_queue_depth = MYDEV_MAX_DEPTH;
 	if (in) {
 		info->features |= MYDEV_FEATURE_READ;
 		info->ep_in = in->bEndpointAddress;
@@ -129,6 +131,7 @@ static int mydev_probe(struct usb_interface *intf,
 		goto err_put;
 
 	usb_set_intfdata(intf, dev);
+	mydev_debugfs_add(dev);
 	/* Last: from here on programs open it. */
 	ret = mydev_chardev_publish(dev);
 	if (ret)
@@ -141,6 +144,7 @@ static int mydev_probe(struct usb_interface *intf,
 	return 0;
 
 err_unprepare:
+	mydev_debugfs_remove(dev);
 	usb_set_intfdata(intf, NULL);
 	mydev_chardev_unprepare(dev);
 err_put:
@@ -153,6 +157,7 @@ static void mydev_disconnect(struct usb_interface *intf)
 	struct mydev_device *dev = usb_get_intfdata(intf);
 
 	mydev_chardev_withdraw(dev);
+	mydev_debugfs_remove(dev);
 
 	down_write(&dev->gate);
 	spin_lock_irq(&dev->rx_lock);
@@ -185,9 +190,12 @@ static int __init mydev_init(void)
 	ret = mydev_chardev_init();
 	if (ret)
 		return ret;
+	mydev_debugfs_init();
 	ret = usb_register(&mydev_driver);
-	if (ret)
+	if (ret) {
+		mydev_debugfs_exit();
 		mydev_chardev_exit();
+	}
 	return ret;
 }
 module_init(mydev_init);
@@ -195,6 +203,7 @@ module_init(mydev_init);
 static void __exit mydev_exit(void)
 {
 	usb_deregister(&mydev_driver);
+	mydev_debugfs_exit();
 	mydev_chardev_exit();
 }
 module_exit(mydev_exit);

@@ -11,8 +11,13 @@
 #include "mydev.h"
 
 /* Layouts are the same for 32-bit and 64-bit programs, and never change. */
-static_assert(sizeof(struct mydev_info) == 64);
+static_assert(sizeof(struct mydev_info) == 72);
 static_assert(sizeof(struct mydev_stats) == 136);
+static_assert(sizeof(struct mydev_config) == 32);
+static_assert(sizeof(struct mydev_geometry) == 40);
+static_assert(sizeof(struct mydev_packet_header) == 40);
+static_assert(sizeof(struct mydev_gap_record) == 16);
+static_assert(sizeof(struct mydev_event_record) == 8);
 static_assert(offsetof(struct mydev_info, features) == 8);
 static_assert(offsetof(struct mydev_info, ep_in_max_packet) == 30);
 static_assert(offsetof(struct mydev_info, max_clients) == 60);
@@ -33,38 +38,58 @@ static_assert(MYDEV_SPEED_SUPER_PLUS == USB_SPEED_SUPER_PLUS);
  * @size: the first member of each of them
  * @info: MYDEV_IOC_GET_INFO
  * @stats: MYDEV_IOC_GET_STATS
+ * @config: MYDEV_IOC_GET_CONFIG, MYDEV_IOC_SET_CONFIG
+ * @geometry: MYDEV_IOC_GET_GEOMETRY, MYDEV_IOC_SET_GEOMETRY
  */
 union mydev_argument {
 	u32 size;
 	struct mydev_info info;
 	struct mydev_stats stats;
+	struct mydev_config config;
+	struct mydev_geometry geometry;
 };
 
 /**
  * struct mydev_method - one request
  * @min_size: the argument must have at least this much
  * @size: of the argument as this kernel knows it
- * @fn: does it, NULL for a number that is not in use; the argument is in kernel memory, the part that the caller did
- *	not give is zero, and what it leaves there goes back to the caller
+ * @needs: MYDEV_NEEDS_*
+ * @fn: does it, NULL for a number that is not in use; the argument is in kernel
+ *	memory, the part that the caller did not give is zero, and what it leaves
+ *	there goes back to the caller, also with -ERANGE
  */
 struct mydev_method {
 	u32 min_size;
 	u32 size;
+	u32 needs;
 	int (*fn)(struct mydev_client *client, union mydev_argument *arg);
 };
 
-/* The one thing that a request can change for its caller later is its size. */
-#define MYDEV_METHOD(_cmd, _type, _last, _fn)				\
+/* What the descriptor must be good for. */
+#define MYDEV_NEEDS_READ	FMODE_READ
+#define MYDEV_NEEDS_WRITE	FMODE_WRITE
+
+#define MYDEV_METHOD(_cmd, _type, _last, _needs, _fn)			\
 	[_IOC_NR(_cmd)] = {						\
 		.min_size = offsetofend(_type, _last),			\
 		.size = sizeof(_type),					\
+		.needs = (__force u32)(_needs),				\
 		.fn = (_fn),						\
 	}
 
 static int mydev_get_info(struct mydev_client *client,
 			  union mydev_argument *arg)
 {
-	arg->info = client->dev->info;
+	struct mydev_device *dev = client->dev;
+
+	arg->info = dev->info;
+	spin_lock_irq(&dev->rx_lock);
+	arg->info.transfers = dev->rx.nr;
+	arg->info.transfer_size = dev->rx.size;
+	arg->info.pool_buffers = dev->rx.nr_buffers;
+	arg->info.stall_ms = dev->rx.stall_ms;
+	arg->info.queue_depth = client->depth;
+	spin_unlock_irq(&dev->rx_lock);
 	return 0;
 }
 
@@ -77,11 +102,68 @@ static int mydev_get_stats(struct mydev_client *client,
 	return 0;
 }
 
+static int mydev_get_config(struct mydev_client *client,
+			    union mydev_argument *arg)
+{
+	if (arg->config.reserved)
+		return -EINVAL;
+	mydev_client_get_config(client, &arg->config);
+	return 0;
+}
+
+static int mydev_set_config(struct mydev_client *client,
+			    union mydev_argument *arg)
+{
+	const struct mydev_config *config = &arg->config;
+
+	if (config->reserved)
+		return -EINVAL;
+	if (config->mode > MYDEV_MODE_PACKET ||
+	    config->policy > MYDEV_POLICY_DROP_NEWEST ||
+	    config->clock > MYDEV_CLOCK_REALTIME)
+		return -EOPNOTSUPP;
+	if (!config->queue_depth || config->queue_depth > MYDEV_MAX_DEPTH)
+		return -ERANGE;
+	if (!client->member)
+		return -EOPNOTSUPP;
+	return mydev_client_set_config(client, config);
+}
+
+static int mydev_get_geometry(struct mydev_client *client,
+			      union mydev_argument *arg)
+{
+	if (arg->geometry.reserved)
+		return -EINVAL;
+	mydev_rx_get_geometry(client->dev, &arg->geometry);
+	return 0;
+}
+
+static int mydev_set_geometry(struct mydev_client *client,
+			      union mydev_argument *arg)
+{
+	int ret;
+
+	if (arg->geometry.reserved)
+		return -EINVAL;
+	ret = mydev_rx_set_geometry(client->dev, &arg->geometry);
+	if (!ret || ret == -ERANGE)
+		mydev_rx_get_geometry(client->dev, &arg->geometry);
+	return ret;
+}
+
 static const struct mydev_method mydev_methods[] = {
-	MYDEV_METHOD(MYDEV_IOC_GET_INFO, struct mydev_info, max_clients,
+	MYDEV_METHOD(MYDEV_IOC_GET_INFO, struct mydev_info, max_clients, 0,
 		     mydev_get_info),
 	MYDEV_METHOD(MYDEV_IOC_GET_STATS, struct mydev_stats,
-		     client_queued_bytes, mydev_get_stats),
+		     client_queued_bytes, 0, mydev_get_stats),
+	MYDEV_METHOD(MYDEV_IOC_GET_CONFIG, struct mydev_config, queue_depth,
+		     MYDEV_NEEDS_READ, mydev_get_config),
+	MYDEV_METHOD(MYDEV_IOC_SET_CONFIG, struct mydev_config, queue_depth,
+		     MYDEV_NEEDS_READ, mydev_set_config),
+	MYDEV_METHOD(MYDEV_IOC_GET_GEOMETRY, struct mydev_geometry,
+		     max_pool_bytes, 0, mydev_get_geometry),
+	MYDEV_METHOD(MYDEV_IOC_SET_GEOMETRY, struct mydev_geometry,
+		     max_pool_bytes, MYDEV_NEEDS_WRITE, mydev_set_geometry),
 };
 
 /**
@@ -107,6 +189,9 @@ long mydev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (!method->fn || cmd != _IO(MYDEV_IOC_TYPE, _IOC_NR(cmd)))
 		return -ENOTTY;
 
+	if (~(__force u32)file->f_mode & method->needs)
+		return -EBADF;
+
 	if (get_user(size, (u32 __user *)uarg))
 		return -EFAULT;
 	if (size < method->min_size)
@@ -120,11 +205,11 @@ long mydev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ret;
 
 	ret = method->fn(file->private_data, &argument);
-	if (ret)
+	if (ret && ret != -ERANGE)
 		return ret;
 
 	argument.size = method->size;
 	if (copy_to_user(uarg, &argument, min(size, method->size)))
 		return -EFAULT;
-	return 0;
+	return ret;
 }

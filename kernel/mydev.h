@@ -32,10 +32,13 @@
 #include <linux/cdev.h>
 #include <linux/device.h>
 #include <linux/fs.h>
+#include <linux/hrtimer.h>
 #include <linux/kfifo.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
+#include <linux/sched.h>
+#include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/usb.h>
 #include <linux/wait.h>
@@ -48,6 +51,18 @@
 
 /* Open descriptors per device; bounds what one device can make us hold. */
 #define MYDEV_MAX_CLIENTS 256
+
+/* Packets that can be queued for one client: at first, and at most. */
+#define MYDEV_DEFAULT_DEPTH 1024
+#define MYDEV_MAX_DEPTH 65536
+
+/* Limits of the ring of one device. */
+#define MYDEV_MAX_TRANSFERS 128
+#define MYDEV_MAX_TRANSFER_SIZE SZ_256K
+#define MYDEV_MAX_POOL_BYTES SZ_64M
+
+/* How long one client may stop the ring while others wait, at first. */
+#define MYDEV_DEFAULT_STALL_MS 5000
 
 struct mydev_device;
 
@@ -87,6 +102,9 @@ struct mydev_buffer {
  * @nr: number of buffers
  * @nr_free: length of @free
  * @size: bytes per buffer that a transfer may fill
+ * @pack: the buffer that small packets are being packed into, or NULL; the
+ *	pool holds a reference to it
+ * @pack_used: bytes in use in @pack
  */
 struct mydev_pool {
 	struct mydev_buffer *buffers;
@@ -94,20 +112,70 @@ struct mydev_pool {
 	unsigned int nr;
 	unsigned int nr_free;
 	unsigned int size;
+	struct mydev_buffer *pack;
+	unsigned int pack_used;
 };
 
 /**
- * struct mydev_packet - what one completed transfer delivered
- * @seq: number of the packet since the device was plugged in, from 0
- * @buf: where its bytes are; the queue entry owns one reference
- * @offset: of its first byte in @buf
- * @length: bytes, never 0 in a queue
+ * struct mydev_gap - packets that a client lost, at one place of its stream
+ * @packets: how many, 0 for no gap
+ * @bytes: how many of their bytes the client has not got
+ * @seq: number of the first of them
+ */
+struct mydev_gap {
+	u64 packets;
+	u64 bytes;
+	u64 seq;
+};
+
+/**
+ * struct mydev_packet - one entry of a client's queue
+ * @seq: of a packet: its number since the device was plugged in, from 0; of a
+ *	gap: the number of the first packet lost; of an event: the number of the
+ *	next packet
+ * @time: when it came, nanoseconds of the client's clock
+ * @buf: of a packet: where its bytes are, NULL if it has none; the entry owns a
+ *	reference
+ * @offset: of a packet: where its first byte is in @buf
+ * @length: of a packet: bytes
+ * @gap: of a gap
+ * @gap.packets: packets lost
+ * @gap.bytes: bytes lost
+ * @event: of an event: MYDEV_EVENT_*
+ * @status: 0 or a negative errno
+ * @flags: MYDEV_PACKET_*
+ * @type: MYDEV_RECORD_*
+ * @packed: it shares @buf with other packets
  */
 struct mydev_packet {
 	u64 seq;
-	struct mydev_buffer *buf;
-	u32 offset;
-	u32 length;
+	u64 time;
+	union {
+		struct {
+			struct mydev_buffer *buf;
+			u32 offset;
+			u32 length;
+		};
+		struct {
+			u64 packets;
+			u64 bytes;
+		} gap;
+		u32 event;
+	};
+	s32 status;
+	u16 flags;
+	u8 type;
+	bool packed;
+};
+
+/**
+ * struct mydev_queue - the entries of one client
+ * @fifo: the ring of them
+ * @slots: the memory of @fifo
+ */
+struct mydev_queue {
+	DECLARE_KFIFO_PTR(fifo, struct mydev_packet);
+	struct mydev_packet *slots;
 };
 
 /**
@@ -127,7 +195,8 @@ struct mydev_transfer {
 /**
  * struct mydev_rx - the receive ring
  * @transfers: array of @nr transfers, NULL while there is no member
- * @nr: transfers that are kept in flight while the ring runs
+ * @nr: transfers that are kept in flight while the ring runs; this and the two
+ *	next are written under rx_mutex and rx_lock
  * @nr_buffers: buffers that the pool gets
  * @size: bytes per transfer, a multiple of wMaxPacketSize
  * @idle: transfers that are not in flight, under rx_lock
@@ -138,6 +207,12 @@ struct mydev_transfer {
  * @failures: errors in a row without one good transfer, under rx_lock
  * @poisoned: transfers refuse to be submitted, under rx_mutex
  * @work: starts the ring and recovers it from errors
+ * @stall_work: watches over a ring that a client has stopped
+ * @stall_ms: how long one may do so while others wait, 0 for ever; under
+ *	rx_lock
+ * @stall_start: since when somebody waits for it, jiffies, under rx_lock
+ * @stalled: @stall_start is valid, under rx_lock
+ * @error: what the ring recovers from, a negative errno, under rx_lock
  */
 struct mydev_rx {
 	struct mydev_transfer *transfers;
@@ -152,6 +227,11 @@ struct mydev_rx {
 	unsigned int failures;
 	bool poisoned;
 	struct delayed_work work;
+	struct delayed_work stall_work;
+	unsigned int stall_ms;
+	unsigned long stall_start;
+	bool stalled;
+	int error;
 };
 
 /**
@@ -178,7 +258,7 @@ struct mydev_counters {
  * @cdev: the character device; its parent is @dev
  * @udev: the USB device, referenced until the release of @dev
  * @intf: the interface, referenced until the release of @dev
- * @info: identity, endpoints and geometry, constant after probe
+ * @info: identity and endpoints, constant after probe
  * @gate: see the top of this file
  * @gone: the interface is unbound; written under @gate (write) and @rx_lock,
  *	so either is enough to read it
@@ -187,6 +267,7 @@ struct mydev_counters {
  * @rx: the receive ring
  * @pool: the receive memory
  * @counters: under @rx_lock
+ * @debugfs: the directory of this device
  * @clients: all open files, under @rx_lock
  * @nr_clients: length of @clients, under @rx_mutex and @rx_lock
  * @nr_members: those opened for reading, under @rx_mutex and @rx_lock
@@ -208,21 +289,10 @@ struct mydev_device {
 	struct mydev_rx rx;
 	struct mydev_pool pool;
 	struct mydev_counters counters;
+	struct dentry *debugfs;
 	struct list_head clients;
 	unsigned int nr_clients;
 	unsigned int nr_members;
-};
-
-/**
- * struct mydev_gap - packets that a client lost, at one place of its stream
- * @packets: how many, 0 for no gap
- * @bytes: how many of their bytes the client has not read
- * @seq: number of the first of them
- */
-struct mydev_gap {
-	u64 packets;
-	u64 bytes;
-	u64 seq;
 };
 
 /**
@@ -231,33 +301,59 @@ struct mydev_gap {
  * @dev: the device, referenced from open to release
  * @wait: readers and pollers of this file
  * @fasync: receivers of SIGIO
+ * @timer: ends the wait of a packet that is below the watermark
  * @member: opened for reading, constant
- * @demanded: has asked for data once; from then on it holds the ring. Written
- *	under rx_lock, read without for a quick look
+ * @pid: who opened it, constant
+ * @comm: and what that was called, constant
+ * @demanded: has asked for data once. Written under rx_lock, read without for
+ *	a quick look
  * @read_mutex: one reader at a time; everything below is under rx_lock
- * @queue: packets to read; each entry owns a reference to its buffer
- * @head_offset: bytes of the first packet in @queue that are read already
- * @gap: packets lost right before the first one in @queue, not yet reported
+ * @lapped: held the ring for too long, and has not read since
+ * @due: what is queued has waited long enough, watermark or not
+ * @mode: MYDEV_MODE_*
+ * @policy: MYDEV_POLICY_*
+ * @clock: MYDEV_CLOCK_*
+ * @watermark: bytes that a waiting reader waits for
+ * @latency: or for so long, 0 for no bound
+ * @depth: packets that may be queued
+ * @queue: entries to read
+ * @held: what the entries cost the pool, bytes
+ * @head_offset: bytes of the first entry in @queue that are read already
+ * @gap: packets lost right before the first entry, not yet told of
+ * @tail_gap: packets lost behind the last entry
  * @packets: packets delivered since open
  * @bytes: bytes delivered since open
  * @read_packets: packets read to their end
  * @read_bytes: bytes read
- * @lost_packets: packets lost since open, reported or not
- * @lost_bytes: bytes lost since open, reported or not
+ * @lost_packets: packets lost since open, told of or not
+ * @lost_bytes: bytes lost since open, told of or not
  */
 struct mydev_client {
 	struct list_head list;
 	struct mydev_device *dev;
 	wait_queue_head_t wait;
 	struct fasync_struct *fasync;
+	struct hrtimer timer;
 	bool member;
+	pid_t pid;
+	char comm[TASK_COMM_LEN];
 	bool demanded;
 
 	/* One reader at a time. */
 	struct mutex read_mutex;
-	DECLARE_KFIFO_PTR(queue, struct mydev_packet);
+	bool lapped;
+	bool due;
+	u32 mode;
+	u32 policy;
+	u32 clock;
+	u32 watermark;
+	ktime_t latency;
+	unsigned int depth;
+	struct mydev_queue queue;
+	u64 held;
 	u32 head_offset;
 	struct mydev_gap gap;
+	struct mydev_gap tail_gap;
 	u64 packets;
 	u64 bytes;
 	u64 read_packets;
@@ -278,24 +374,58 @@ struct mydev_buffer *mydev_buffer_fly(struct mydev_pool *pool);
 void mydev_buffer_land(struct mydev_buffer *buf);
 void mydev_buffer_get(struct mydev_buffer *buf);
 void mydev_buffer_put(struct mydev_pool *pool, struct mydev_buffer *buf);
+void mydev_pool_move(struct mydev_pool *to, struct mydev_pool *from);
+void mydev_pool_seal(struct mydev_pool *pool);
+struct mydev_buffer *mydev_buffer_pack(struct mydev_pool *pool,
+				       struct mydev_buffer *buf, u32 length,
+				       u32 *offset);
+
+/* queue.c */
+int mydev_queue_alloc(struct mydev_queue *queue, unsigned int depth);
+void mydev_queue_free(struct mydev_queue *queue);
+void mydev_queue_replace(struct mydev_client *client,
+			 struct mydev_queue *queue);
+bool mydev_queue_pop(struct mydev_client *client, struct mydev_packet *pkt);
+void mydev_queue_clear(struct mydev_client *client);
+void mydev_queue_settle_gap(struct mydev_client *client);
+bool mydev_client_holds(const struct mydev_client *client);
+void mydev_clients_deliver(struct mydev_device *dev, struct mydev_packet *pkt);
+void mydev_clients_event(struct mydev_device *dev, u32 event, int status);
+unsigned int mydev_clients_room(struct mydev_device *dev);
+bool mydev_clients_reclaim(struct mydev_device *dev);
+bool mydev_clients_waiting(struct mydev_device *dev);
+bool mydev_clients_lap(struct mydev_device *dev,
+		       bool (*enough)(struct mydev_device *dev));
+
+/* read.c */
+bool mydev_client_worth(struct mydev_client *client);
+bool mydev_client_ready(struct mydev_client *client);
+ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
+			  bool nonblock);
 
 /* client.c */
+extern const char *const mydev_mode_names[];
+extern const char *const mydev_policy_names[];
 struct mydev_client *mydev_client_open(struct mydev_device *dev, bool member);
 void mydev_client_close(struct mydev_client *client);
 void mydev_client_demand(struct mydev_client *client);
-ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
-			  bool nonblock);
 __poll_t mydev_client_poll(struct mydev_client *client);
+void mydev_client_arrived(struct mydev_client *client);
+void mydev_client_left(struct mydev_client *client);
+u64 mydev_client_queued_bytes(const struct mydev_client *client);
+u64 mydev_client_queued_packets(const struct mydev_client *client);
 void mydev_client_stats(struct mydev_client *client, struct mydev_stats *stats);
-void mydev_clients_deliver(struct mydev_device *dev, struct mydev_buffer *buf,
-			   u32 length);
-bool mydev_clients_reclaim(struct mydev_device *dev);
+void mydev_client_get_config(struct mydev_client *client,
+			     struct mydev_config *config);
+int mydev_client_set_config(struct mydev_client *client,
+			    const struct mydev_config *config);
+void mydev_clients_flush(struct mydev_device *dev);
 void mydev_clients_wake(struct mydev_device *dev);
 
 /* rx.c */
-void mydev_rx_init(struct mydev_device *dev);
-int mydev_rx_add_member(struct mydev_device *dev);
-void mydev_rx_remove_member(struct mydev_device *dev);
+void mydev_rx_complete(struct urb *urb);
+void mydev_rx_work(struct work_struct *work);
+bool mydev_rx_may_fly(struct mydev_device *dev, unsigned int in_flight);
 void mydev_rx_want(struct mydev_device *dev);
 void mydev_rx_unwant(struct mydev_device *dev);
 void mydev_rx_settle(struct mydev_device *dev);
@@ -303,8 +433,35 @@ bool mydev_rx_hungry(struct mydev_device *dev);
 void mydev_rx_refill(struct mydev_device *dev);
 void mydev_rx_shutdown(struct mydev_device *dev);
 
+/* stall.c */
+void mydev_rx_watch(struct mydev_device *dev);
+void mydev_rx_stall_work(struct work_struct *work);
+void mydev_rx_set_stall(struct mydev_device *dev, unsigned int stall_ms);
+
+/* geometry.c */
+void mydev_rx_init(struct mydev_device *dev);
+int mydev_rx_add_member(struct mydev_device *dev);
+void mydev_rx_remove_member(struct mydev_device *dev);
+void mydev_rx_get_geometry(struct mydev_device *dev,
+			   struct mydev_geometry *geometry);
+int mydev_rx_set_geometry(struct mydev_device *dev,
+			  const struct mydev_geometry *geometry);
+
 /* methods.c */
 long mydev_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* debugfs.c */
+#ifdef CONFIG_DEBUG_FS
+void mydev_debugfs_init(void);
+void mydev_debugfs_exit(void);
+void mydev_debugfs_add(struct mydev_device *dev);
+void mydev_debugfs_remove(struct mydev_device *dev);
+#else
+static inline void mydev_debugfs_init(void) { }
+static inline void mydev_debugfs_exit(void) { }
+static inline void mydev_debugfs_add(struct mydev_device *dev) { }
+static inline void mydev_debugfs_remove(struct mydev_device *dev) { }
+#endif
 
 /* sysfs.c */
 extern const struct attribute_group *mydev_groups[];

@@ -99,7 +99,6 @@ static int fixture_init(struct kunit *test)
 	INIT_LIST_HEAD(&dev->clients);
 	mydev_rx_init(dev);
 	dev->info.ep_in = 0x81;
-	dev->info.queue_depth = NR_BUFFERS;
 	dev->rx.size = SIZE;
 	dev->rx.nr_buffers = NR_BUFFERS;
 	return 0;
@@ -117,7 +116,8 @@ static void fixture_exit(struct kunit *test)
 	/* Their memory is gone with the last of them. */
 	KUNIT_EXPECT_NULL(test, f->dev.pool.buffers);
 	KUNIT_EXPECT_EQ(test, f->dev.nr_members, 0);
-	cancel_delayed_work_sync(&f->dev.rx.work);
+	f->dev.gone = true;
+	mydev_rx_shutdown(&f->dev);
 	put_device(&f->dev.dev);
 }
 
@@ -130,22 +130,48 @@ static struct mydev_client *open_client(struct kunit *test, int i)
 	return f->clients[i];
 }
 
-/* A transfer ends with @length bytes of value @fill; false: the pool is dry. */
+/* Sets policy, mode and depth of a client. */
+static void configure(struct kunit *test, struct mydev_client *client,
+		      u32 mode, u32 policy, u32 depth)
+{
+	struct mydev_config config;
+
+	mydev_client_get_config(client, &config);
+	config.mode = mode;
+	config.policy = policy;
+	config.queue_depth = depth;
+	KUNIT_ASSERT_EQ(test, mydev_client_set_config(client, &config), 0);
+}
+
+/*
+ * A transfer ends with @length bytes of value @fill; false: it could not have
+ * been in flight.
+ */
 static bool receive(struct kunit *test, u8 fill, u32 length)
 {
 	struct fixture *f = test->priv;
 	struct mydev_device *dev = &f->dev;
-	struct mydev_buffer *buf;
+	struct mydev_buffer *buf = NULL;
 
 	spin_lock_irq(&dev->rx_lock);
-	if (!dev->pool.nr_free)
-		mydev_clients_reclaim(dev);
-	buf = mydev_buffer_fly(&dev->pool);
+	if (mydev_rx_may_fly(dev, 1))
+		buf = mydev_buffer_fly(&dev->pool);
 	if (buf) {
+		struct mydev_packet pkt = { .buf = buf, .length = length };
+		struct mydev_buffer *pack;
+
 		memset(buf->data, fill, length);
 		mydev_buffer_land(buf);
-		mydev_clients_deliver(dev, buf, length);
-		mydev_buffer_put(&dev->pool, buf);
+		pack = length ? mydev_buffer_pack(&dev->pool, buf, length,
+						  &pkt.offset) : NULL;
+		if (pack) {
+			pkt.buf = pack;
+			pkt.packed = true;
+		}
+		if (!length)
+			pkt.buf = NULL;
+		mydev_clients_deliver(dev, &pkt);
+		mydev_buffer_put(&dev->pool, pack ?: buf);
 	}
 	spin_unlock_irq(&dev->rx_lock);
 	return buf;
@@ -162,11 +188,13 @@ static ssize_t read_client(struct kunit *test, struct mydev_client *client,
 	return mydev_client_read(client, &iter, true);
 }
 
+/* Buffers that no client holds: the one that is being packed is none's. */
 static unsigned int nr_free(struct kunit *test)
 {
 	struct fixture *f = test->priv;
+	struct mydev_pool *pool = &f->dev.pool;
 
-	return f->dev.pool.nr_free;
+	return pool->nr_free + (pool->pack && pool->pack->refs == 1);
 }
 
 /* packets = read + lost + queued, and the same for bytes */
@@ -175,8 +203,9 @@ static void expect_identity(struct kunit *test, struct mydev_client *client)
 	struct mydev_stats stats = {};
 
 	mydev_client_stats(client, &stats);
-	KUNIT_EXPECT_EQ(test, stats.client_queued_packets,
-			kfifo_len(&client->queue));
+	/* Gaps and events are entries as well. */
+	KUNIT_EXPECT_LE(test, stats.client_queued_packets,
+			kfifo_len(&client->queue.fifo));
 	KUNIT_EXPECT_EQ(test, stats.client_packets,
 			stats.client_read_packets + stats.client_lost_packets +
 			stats.client_queued_packets);
@@ -290,6 +319,7 @@ static void idle_member_is_reclaimed(struct kunit *test)
 	struct mydev_client *idle = open_client(test, 0);
 	struct mydev_client *reader = open_client(test, 1);
 	struct fixture *f = test->priv;
+	u64 lost;
 	int i;
 
 	mydev_client_demand(reader);
@@ -298,20 +328,23 @@ static void idle_member_is_reclaimed(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, read_client(test, reader, SIZE), SIZE);
 	}
 	KUNIT_EXPECT_EQ(test, reader->lost_packets, 0);
-	KUNIT_EXPECT_EQ(test, idle->lost_packets, 2 * NR_BUFFERS);
+	/* One buffer is left for the ring. */
+	lost = 2 * NR_BUFFERS + 1;
+	KUNIT_EXPECT_EQ(test, idle->lost_packets, lost);
 	KUNIT_EXPECT_EQ(test, idle->gap.seq, 0);
 	expect_identity(test, idle);
 
 	/* It is told once, and then gets what is left. */
 	KUNIT_EXPECT_EQ(test, read_client(test, idle, SIZE), -ENOBUFS);
 	KUNIT_EXPECT_EQ(test, read_client(test, idle, SIZE), SIZE);
-	KUNIT_EXPECT_EQ(test, f->readback[0], 2 * NR_BUFFERS);
+	KUNIT_EXPECT_EQ(test, f->readback[0], lost);
 	expect_identity(test, idle);
 
 	/* Now it has asked, and holds the ring like anybody. */
 	KUNIT_EXPECT_TRUE(test, receive(test, 0, SIZE));
+	KUNIT_EXPECT_TRUE(test, receive(test, 0, SIZE));
 	KUNIT_EXPECT_FALSE(test, receive(test, 0, SIZE));
-	KUNIT_EXPECT_EQ(test, idle->lost_packets, 2 * NR_BUFFERS);
+	KUNIT_EXPECT_EQ(test, idle->lost_packets, lost);
 }
 
 static void reclaim_spares_what_others_wait_for(struct kunit *test)
@@ -323,16 +356,18 @@ static void reclaim_spares_what_others_wait_for(struct kunit *test)
 	mydev_client_demand(reader);
 	for (i = 0; i < NR_BUFFERS; i++)
 		KUNIT_EXPECT_TRUE(test, receive(test, i, SIZE));
+	/* The one that it has to leave for the ring. */
+	KUNIT_EXPECT_EQ(test, idle->lost_packets, 1);
 
 	/* All is held by the reader as well: dropping would free nothing. */
 	KUNIT_EXPECT_FALSE(test, receive(test, 0, SIZE));
-	KUNIT_EXPECT_EQ(test, idle->lost_packets, 0);
+	KUNIT_EXPECT_EQ(test, idle->lost_packets, 1);
 
-	/* The reader has let go of the first: that one can be taken. */
+	/* What the reader has let go of, and the idle one has lost, is free. */
 	KUNIT_EXPECT_EQ(test, read_client(test, reader, SIZE), SIZE);
 	KUNIT_EXPECT_TRUE(test, receive(test, 0, SIZE));
 	KUNIT_EXPECT_FALSE(test, receive(test, 0, SIZE));
-	KUNIT_EXPECT_EQ(test, idle->lost_packets, 1);
+	KUNIT_EXPECT_EQ(test, idle->lost_packets, 2);
 	KUNIT_EXPECT_EQ(test, reader->lost_packets, 0);
 	expect_identity(test, idle);
 }
@@ -372,6 +407,287 @@ static void end_comes_after_the_data(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, read_client(test, c, 0), 0);
 }
 
+static void small_packets_are_packed(struct kunit *test)
+{
+	struct mydev_client *c = open_client(test, 0);
+	struct fixture *f = test->priv;
+	int i, n = SIZE / 64;
+
+	mydev_client_demand(c);
+	/* As many as fit in one buffer, one more, and a big one between. */
+	for (i = 0; i < n / 2; i++)
+		KUNIT_ASSERT_TRUE(test, receive(test, i, 64));
+	KUNIT_ASSERT_TRUE(test, receive(test, 'B', SIZE));
+	for (; i < n + 1; i++)
+		KUNIT_ASSERT_TRUE(test, receive(test, i, 64));
+	KUNIT_EXPECT_EQ(test, f->dev.pool.nr_free, NR_BUFFERS - 3);
+
+	for (i = 0; i < n / 2; i++) {
+		KUNIT_ASSERT_EQ(test, read_client(test, c, 64), 64);
+		KUNIT_EXPECT_NULL(test, memchr_inv(f->readback, i, 64));
+	}
+	KUNIT_ASSERT_EQ(test, read_client(test, c, SIZE), SIZE);
+	KUNIT_EXPECT_NULL(test, memchr_inv(f->readback, 'B', SIZE));
+	KUNIT_ASSERT_EQ(test, read_client(test, c, 2 * SIZE),
+			(n + 1 - n / 2) * 64);
+	for (; i < n + 1; i++)
+		KUNIT_EXPECT_EQ(test, f->readback[(i - n / 2) * 64], i);
+	KUNIT_EXPECT_EQ(test, nr_free(test), NR_BUFFERS);
+	expect_identity(test, c);
+}
+
+static void queue_depth_stops_the_ring(struct kunit *test)
+{
+	struct mydev_client *c = open_client(test, 0);
+	int i;
+
+	mydev_client_demand(c);
+	configure(test, c, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 5);
+	for (i = 0; i < 5; i++)
+		KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+	KUNIT_EXPECT_FALSE(test, receive(test, i, 8));
+	KUNIT_EXPECT_EQ(test, c->lost_packets, 0);
+	KUNIT_EXPECT_EQ(test, read_client(test, c, 8), 8);
+	KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+
+	/* A shorter queue keeps what is in it. */
+	configure(test, c, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 1);
+	KUNIT_EXPECT_FALSE(test, receive(test, i, 8));
+	KUNIT_EXPECT_EQ(test, read_client(test, c, SIZE), 40);
+	KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+	expect_identity(test, c);
+}
+
+static void drop_oldest(struct kunit *test)
+{
+	struct mydev_client *c = open_client(test, 0);
+	const struct mydev_packet_header *h;
+	const struct mydev_gap_record *gap;
+	int i;
+
+	mydev_client_demand(c);
+	configure(test, c, MYDEV_MODE_PACKET, MYDEV_POLICY_DROP_OLDEST, 4);
+	for (i = 0; i < 10; i++)
+		KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+	expect_identity(test, c);
+	KUNIT_EXPECT_EQ(test, c->lost_packets, 6);
+
+	/* Too small a buffer for the gap takes nothing. */
+	KUNIT_EXPECT_EQ(test, read_client(test, c, sizeof(*h)), -EMSGSIZE);
+	h = (void *)((struct fixture *)test->priv)->readback;
+	gap = (void *)(h + 1);
+	KUNIT_EXPECT_EQ(test, read_client(test, c, sizeof(*h) + 16),
+			sizeof(*h) + 16);
+	KUNIT_EXPECT_EQ(test, h->type, MYDEV_RECORD_GAP);
+	KUNIT_EXPECT_EQ(test, h->header_size, sizeof(*h));
+	KUNIT_EXPECT_EQ(test, h->record_size, sizeof(*h) + 16);
+	KUNIT_EXPECT_EQ(test, h->sequence, 0);
+	KUNIT_EXPECT_EQ(test, gap->packets, 6);
+	KUNIT_EXPECT_EQ(test, gap->bytes, 48);
+	expect_identity(test, c);
+	KUNIT_EXPECT_EQ(test, read_client(test, c, sizeof(*h) + 8),
+			sizeof(*h) + 8);
+	KUNIT_EXPECT_EQ(test, h->type, MYDEV_RECORD_PACKET);
+	KUNIT_EXPECT_EQ(test, h->sequence, 6);
+	KUNIT_EXPECT_EQ(test, h->length, 8);
+	KUNIT_EXPECT_EQ(test, *(u8 *)(h + 1), 6);
+}
+
+static void drop_newest(struct kunit *test)
+{
+	struct mydev_client *c = open_client(test, 0);
+	const size_t record = sizeof(struct mydev_packet_header) + 8;
+	const struct mydev_packet_header *h;
+	const struct mydev_gap_record *gap;
+	int i;
+
+	mydev_client_demand(c);
+	configure(test, c, MYDEV_MODE_PACKET, MYDEV_POLICY_DROP_NEWEST, 4);
+	for (i = 0; i < 10; i++)
+		KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+	expect_identity(test, c);
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, read_client(test, c, record), record);
+		expect_identity(test, c);
+	}
+	/* There is room for the gap and what follows it now. */
+	KUNIT_EXPECT_TRUE(test, receive(test, 10, 8));
+	for (i = 2; i < 4; i++) {
+		h = (void *)((struct fixture *)test->priv)->readback;
+		KUNIT_EXPECT_EQ(test, read_client(test, c, record), record);
+		KUNIT_EXPECT_EQ(test, h->sequence, i);
+	}
+	KUNIT_EXPECT_EQ(test, read_client(test, c, sizeof(*h) + 16),
+			sizeof(*h) + 16);
+	gap = (void *)(h + 1);
+	KUNIT_EXPECT_EQ(test, h->type, MYDEV_RECORD_GAP);
+	KUNIT_EXPECT_EQ(test, h->sequence, 4);
+	KUNIT_EXPECT_EQ(test, gap->packets, 6);
+	KUNIT_EXPECT_EQ(test, gap->bytes, 48);
+	KUNIT_EXPECT_EQ(test, read_client(test, c, record), record);
+	KUNIT_EXPECT_EQ(test, h->sequence, 10);
+	KUNIT_EXPECT_EQ(test, read_client(test, c, record), -EAGAIN);
+	expect_identity(test, c);
+}
+
+static void gap_at_the_end_is_told_of(struct kunit *test)
+{
+	struct mydev_client *c = open_client(test, 0);
+
+	mydev_client_demand(c);
+	configure(test, c, MYDEV_MODE_STREAM, MYDEV_POLICY_DROP_NEWEST, 1);
+	receive(test, 'a', 8);
+	receive(test, 'b', 8);
+	KUNIT_EXPECT_EQ(test, read_client(test, c, 100), 8);
+	/* Nothing follows, and yet the reader is told. */
+	KUNIT_EXPECT_EQ(test, read_client(test, c, 100), -ENOBUFS);
+	KUNIT_EXPECT_EQ(test, read_client(test, c, 100), -EAGAIN);
+	expect_identity(test, c);
+}
+
+static void switching_loses_nothing(struct kunit *test)
+{
+	struct mydev_client *c = open_client(test, 0);
+	const struct mydev_packet_header *h;
+	struct fixture *f = test->priv;
+
+	receive(test, 'a', 10);
+	receive(test, 'b', 10);
+	KUNIT_EXPECT_EQ(test, read_client(test, c, 4), 4);
+	configure(test, c, MYDEV_MODE_PACKET, MYDEV_POLICY_LOSSLESS, 100);
+	receive(test, 0, 0);
+	h = (void *)f->readback;
+	KUNIT_EXPECT_EQ(test, read_client(test, c, sizeof(*h) + 8),
+			sizeof(*h) + 8);
+	KUNIT_EXPECT_EQ(test, h->flags, MYDEV_PACKET_PARTIAL);
+	KUNIT_EXPECT_EQ(test, h->length, 6);
+	KUNIT_EXPECT_EQ(test, h->sequence, 0);
+	KUNIT_EXPECT_EQ(test, read_client(test, c, sizeof(*h) + 16),
+			sizeof(*h) + 16);
+	KUNIT_EXPECT_EQ(test, h->sequence, 1);
+	KUNIT_EXPECT_EQ(test, h->flags, 0);
+	KUNIT_EXPECT_EQ(test, h->length, 10);
+	/* The packet without a byte is a record as well. */
+	KUNIT_EXPECT_EQ(test, read_client(test, c, sizeof(*h)), sizeof(*h));
+	KUNIT_EXPECT_EQ(test, h->sequence, 2);
+	KUNIT_EXPECT_EQ(test, h->length, 0);
+	expect_identity(test, c);
+
+	/* Back again, with a packet of no bytes in the way. */
+	receive(test, 0, 0);
+	receive(test, 'd', 10);
+	configure(test, c, MYDEV_MODE_STREAM, MYDEV_POLICY_DROP_OLDEST, 3);
+	KUNIT_EXPECT_EQ(test, read_client(test, c, 100), 10);
+	KUNIT_EXPECT_EQ(test, f->readback[0], 'd');
+	KUNIT_EXPECT_EQ(test, c->lost_packets, 0);
+	expect_identity(test, c);
+}
+
+static bool can_go_on(struct mydev_device *dev)
+{
+	return mydev_rx_may_fly(dev, 1);
+}
+
+static void stuck_client_is_lapped(struct kunit *test)
+{
+	struct mydev_client *stuck = open_client(test, 0);
+	struct mydev_client *reader = open_client(test, 1);
+	struct fixture *f = test->priv;
+	bool lapped;
+	int i;
+
+	mydev_client_demand(stuck);
+	mydev_client_demand(reader);
+	for (i = 0; i < NR_BUFFERS; i++)
+		KUNIT_EXPECT_TRUE(test, receive(test, i, SIZE));
+	KUNIT_EXPECT_FALSE(test, receive(test, i, SIZE));
+
+	/* Nobody waits: nobody is lapped. */
+	spin_lock_irq(&f->dev.rx_lock);
+	lapped = mydev_clients_lap(&f->dev, can_go_on);
+	spin_unlock_irq(&f->dev.rx_lock);
+	KUNIT_EXPECT_FALSE(test, lapped);
+
+	while (read_client(test, reader, SIZE) > 0)
+		;
+	spin_lock_irq(&f->dev.rx_lock);
+	lapped = mydev_clients_lap(&f->dev, can_go_on);
+	spin_unlock_irq(&f->dev.rx_lock);
+	KUNIT_EXPECT_TRUE(test, lapped);
+	KUNIT_EXPECT_EQ(test, stuck->lost_packets, NR_BUFFERS);
+	KUNIT_EXPECT_EQ(test, reader->lost_packets, 0);
+	expect_identity(test, stuck);
+
+	/* Lapped, it may lose more; once it reads, it holds again. */
+	for (i = 0; i < 2 * NR_BUFFERS; i++) {
+		KUNIT_EXPECT_TRUE(test, receive(test, i, SIZE));
+		KUNIT_EXPECT_EQ(test, read_client(test, reader, SIZE), SIZE);
+	}
+	KUNIT_EXPECT_EQ(test, read_client(test, stuck, SIZE), -ENOBUFS);
+	while (receive(test, i, SIZE))
+		read_client(test, reader, SIZE);
+	KUNIT_EXPECT_EQ(test, reader->lost_packets, 0);
+	expect_identity(test, stuck);
+}
+
+static void any_mixture_goes_on(struct kunit *test)
+{
+	static const u32 policies[3] = {
+		MYDEV_POLICY_LOSSLESS, MYDEV_POLICY_DROP_OLDEST,
+		MYDEV_POLICY_DROP_NEWEST,
+	};
+	struct mydev_client *c[3];
+	u32 state = 12345;
+	int i, round;
+
+	for (i = 0; i < 3; i++) {
+		c[i] = open_client(test, i);
+		configure(test, c[i], i % 2, policies[i], 3 + 2 * i);
+	}
+	/* Pseudo-random sizes, readers and policies; always the same ones. */
+	for (round = 0; round < 20000; round++) {
+		struct mydev_client *client;
+		ssize_t got;
+
+		state = state * 1664525 + 1013904223;
+		client = c[(state >> 24) % 3];
+		switch ((state >> 20) % 8) {
+		case 0:
+			mydev_client_demand(client);
+			break;
+		case 1:
+			configure(test, client, (state >> 18) % 2,
+				  policies[(state >> 16) % 3],
+				  1 + (state >> 12) % 8);
+			break;
+		case 2:
+		case 3:
+			got = read_client(test, client, 1 + (state >> 8) % SIZE);
+			if (got < 0)
+				KUNIT_ASSERT_TRUE(test, got == -EAGAIN ||
+						  got == -ENOBUFS ||
+						  got == -EMSGSIZE);
+			break;
+		default:
+			/* Who holds everything up can always set it free. */
+			if (!receive(test, round,
+				     (state >> 8) % 3 ? (state >> 12) % 600 :
+							SIZE)) {
+				for (i = 0; i < 3; i++)
+					while (read_client(test, c[i],
+							   2 * SIZE) != -EAGAIN)
+						;
+				KUNIT_ASSERT_TRUE(test, receive(test, round,
+								SIZE));
+			}
+		}
+		for (i = 0; i < 3; i++)
+			expect_identity(test, c[i]);
+		if (test->status == KUNIT_FAILURE)
+			return;
+	}
+}
+
 static struct kunit_case ids_cases[] = {
 	KUNIT_CASE(ids_good),
 	KUNIT_CASE(ids_bad),
@@ -393,6 +709,14 @@ static struct kunit_case client_cases[] = {
 	KUNIT_CASE(reclaim_spares_what_others_wait_for),
 	KUNIT_CASE(closing_frees),
 	KUNIT_CASE(end_comes_after_the_data),
+	KUNIT_CASE(small_packets_are_packed),
+	KUNIT_CASE(queue_depth_stops_the_ring),
+	KUNIT_CASE(drop_oldest),
+	KUNIT_CASE(drop_newest),
+	KUNIT_CASE(gap_at_the_end_is_told_of),
+	KUNIT_CASE(switching_loses_nothing),
+	KUNIT_CASE(stuck_client_is_lapped),
+	KUNIT_CASE(any_mixture_goes_on),
 	{}
 };
 

@@ -20,11 +20,9 @@
  * makes later submissions fail, also of those who had an idle transfer in hand
  * at that moment.
  */
-#include <linux/log2.h>
-#include <linux/sizes.h>
-#include <linux/slab.h>
 
 #include "mydev.h"
+#include "trace.h"
 
 /* Errors in a row before the ring gives up; together about 1.3 s of trying. */
 #define MYDEV_RX_MAX_FAILURES 8
@@ -45,6 +43,7 @@ static void mydev_rx_trouble(struct mydev_device *dev, int status)
 	unsigned int delay = 0;
 
 	rx->state = MYDEV_STATE_RECOVERING;
+	rx->error = status;
 	rx->failures++;
 	if (status == -EPIPE)
 		rx->halted = true;
@@ -56,9 +55,25 @@ static void mydev_rx_trouble(struct mydev_device *dev, int status)
 }
 
 /**
+ * mydev_rx_may_fly() - may so many transfers be in flight?
+ * @dev: the device
+ * @in_flight: their number, with the one in question
+ *
+ * Context: rx_lock held, interrupts off.
+ * Return: true if there is a buffer, and every client that must not lose
+ * anything has room for what the transfers bring.
+ */
+bool mydev_rx_may_fly(struct mydev_device *dev, unsigned int in_flight)
+{
+	return mydev_clients_room(dev) >= in_flight &&
+	       (dev->pool.nr_free || mydev_clients_reclaim(dev));
+}
+EXPORT_SYMBOL_IF_KUNIT(mydev_rx_may_fly);
+
+/**
  * mydev_rx_arm() - give a transfer a buffer
  * @dev: the device
- * @transfer: not in flight
+ * @transfer: in the caller's hands, and counted as in flight
  *
  * Context: rx_lock held, interrupts off.
  * Return: true if the transfer is to be submitted.
@@ -66,11 +81,13 @@ static void mydev_rx_trouble(struct mydev_device *dev, int status)
 static bool mydev_rx_arm(struct mydev_device *dev,
 			 struct mydev_transfer *transfer)
 {
-	if (dev->rx.state != MYDEV_STATE_RUNNING)
-		return false;
-	if (!dev->pool.nr_free && !mydev_clients_reclaim(dev))
+	struct mydev_rx *rx = &dev->rx;
+
+	if (rx->state != MYDEV_STATE_RUNNING ||
+	    !mydev_rx_may_fly(dev, rx->in_flight))
 		return false;
 	transfer->buf = mydev_buffer_fly(&dev->pool);
+	rx->stalled = false;
 	return true;
 }
 
@@ -88,8 +105,15 @@ static void mydev_rx_retire(struct mydev_device *dev,
 
 	list_add(&transfer->list, &rx->idle);
 	rx->in_flight--;
-	if (!rx->in_flight && rx->state == MYDEV_STATE_RUNNING)
-		dev->counters.ring_stops++;
+	if (rx->in_flight)
+		return;
+
+	trace_mydev_stop(dev);
+	if (rx->state != MYDEV_STATE_RUNNING)
+		return;
+	dev->counters.ring_stops++;
+	mydev_clients_flush(dev);
+	mydev_rx_watch(dev);
 }
 
 /**
@@ -108,6 +132,7 @@ static bool mydev_rx_submit(struct mydev_device *dev,
 	int ret;
 
 	transfer->urb->transfer_buffer = transfer->buf->data;
+	trace_mydev_submit(dev, transfer->urb);
 	ret = usb_submit_urb(transfer->urb, GFP_ATOMIC);
 	if (likely(!ret))
 		return true;
@@ -165,6 +190,45 @@ static void mydev_rx_status(struct mydev_device *dev, int status)
 }
 
 /**
+ * mydev_rx_deliver() - hand what a transfer brought to the clients
+ * @dev: the device
+ * @urb: the transfer's URB
+ * @buf: held by the caller, who lets go of it here
+ *
+ * Context: rx_lock held, interrupts off.
+ */
+static void mydev_rx_deliver(struct mydev_device *dev, const struct urb *urb,
+			     struct mydev_buffer *buf)
+{
+	struct mydev_packet pkt = {
+		.buf = buf,
+		.length = urb->actual_length,
+		.status = urb->status,
+	};
+	struct mydev_buffer *pack;
+
+	/* A stop of the ring is nothing that happened to the packet. */
+	if (pkt.status == -ENOENT)
+		pkt.status = 0;
+	if (pkt.length == urb->transfer_buffer_length)
+		pkt.flags = MYDEV_PACKET_CONTINUES;
+
+	if (!pkt.length) {
+		pkt.buf = NULL;
+	} else {
+		pack = mydev_buffer_pack(&dev->pool, buf, pkt.length,
+					 &pkt.offset);
+		if (pack) {
+			pkt.packed = true;
+			pkt.buf = pack;
+			buf = pack;
+		}
+	}
+	mydev_clients_deliver(dev, &pkt);
+	mydev_buffer_put(&dev->pool, buf);
+}
+
+/**
  * mydev_rx_complete() - a receive transfer has ended
  * @urb: its URB
  *
@@ -173,7 +237,7 @@ static void mydev_rx_status(struct mydev_device *dev, int status)
  *
  * Context: usually interrupt or softirq; takes rx_lock.
  */
-static void mydev_rx_complete(struct urb *urb)
+void mydev_rx_complete(struct urb *urb)
 {
 	struct mydev_transfer *transfer = urb->context;
 	struct mydev_device *dev = transfer->dev;
@@ -182,10 +246,12 @@ static void mydev_rx_complete(struct urb *urb)
 	bool again;
 
 	spin_lock_irqsave(&dev->rx_lock, flags);
+	trace_mydev_complete(dev, urb);
 	mydev_buffer_land(buf);
 	if (urb->actual_length || !urb->status)
-		mydev_clients_deliver(dev, buf, urb->actual_length);
-	mydev_buffer_put(&dev->pool, buf);
+		mydev_rx_deliver(dev, urb, buf);
+	else
+		mydev_buffer_put(&dev->pool, buf);
 	transfer->buf = NULL;
 
 	mydev_rx_status(dev, urb->status);
@@ -203,6 +269,7 @@ static void mydev_rx_complete(struct urb *urb)
  * @dev: the device
  *
  * Context: rx_lock held.
+ * Return: true if there are.
  */
 bool mydev_rx_hungry(struct mydev_device *dev)
 {
@@ -229,10 +296,13 @@ void mydev_rx_refill(struct mydev_device *dev)
 		transfer = list_first_entry_or_null(&rx->idle,
 						    struct mydev_transfer,
 						    list);
+		rx->in_flight++;
 		if (transfer && mydev_rx_arm(dev, transfer)) {
 			list_del(&transfer->list);
-			rx->in_flight++;
+			if (rx->in_flight == 1)
+				trace_mydev_start(dev);
 		} else {
+			rx->in_flight--;
 			transfer = NULL;
 		}
 		spin_unlock_irqrestore(&dev->rx_lock, flags);
@@ -352,12 +422,16 @@ static void mydev_rx_go(struct mydev_device *dev)
 
 	mydev_rx_unquiesce(dev);
 	spin_lock_irq(&dev->rx_lock);
+	if (rx->state == MYDEV_STATE_RECOVERING)
+		mydev_clients_event(dev, halted ? MYDEV_EVENT_STALL :
+						  MYDEV_EVENT_ERROR,
+				    rx->error);
 	rx->state = MYDEV_STATE_RUNNING;
 	spin_unlock_irq(&dev->rx_lock);
 	mydev_rx_refill(dev);
 }
 
-static void mydev_rx_work(struct work_struct *work)
+void mydev_rx_work(struct work_struct *work)
 {
 	struct mydev_device *dev = container_of(work, struct mydev_device,
 						rx.work.work);
@@ -381,8 +455,16 @@ static void mydev_rx_work(struct work_struct *work)
  */
 void mydev_rx_want(struct mydev_device *dev)
 {
-	if (!dev->rx.wanted++ && !dev->gone)
-		schedule_delayed_work(&dev->rx.work, 0);
+	struct mydev_rx *rx = &dev->rx;
+
+	if (dev->gone) {
+		rx->wanted++;
+		return;
+	}
+	if (!rx->wanted++)
+		schedule_delayed_work(&rx->work, 0);
+	else if (!rx->in_flight)
+		mydev_rx_watch(dev);
 }
 
 /**
@@ -429,90 +511,6 @@ void mydev_rx_settle(struct mydev_device *dev)
 		mydev_rx_refill(dev);
 }
 
-static void mydev_rx_free(struct mydev_device *dev)
-{
-	struct mydev_rx *rx = &dev->rx;
-	unsigned int i;
-
-	mydev_pool_free(&dev->pool);
-	for (i = 0; rx->transfers && i < rx->nr; i++)
-		usb_free_urb(rx->transfers[i].urb);
-	kfree(rx->transfers);
-	rx->transfers = NULL;
-	INIT_LIST_HEAD(&rx->idle);
-}
-
-static int mydev_rx_alloc(struct mydev_device *dev)
-{
-	struct mydev_rx *rx = &dev->rx;
-	unsigned int i;
-
-	rx->transfers = kcalloc(rx->nr, sizeof(*rx->transfers), GFP_KERNEL);
-	if (!rx->transfers)
-		return -ENOMEM;
-
-	for (i = 0; i < rx->nr; i++) {
-		struct mydev_transfer *transfer = &rx->transfers[i];
-
-		transfer->dev = dev;
-		transfer->urb = usb_alloc_urb(0, GFP_KERNEL);
-		if (!transfer->urb)
-			goto err_free;
-		usb_fill_bulk_urb(transfer->urb, dev->udev,
-				  usb_rcvbulkpipe(dev->udev, dev->info.ep_in),
-				  NULL, rx->size, mydev_rx_complete, transfer);
-		list_add_tail(&transfer->list, &rx->idle);
-	}
-
-	if (!mydev_pool_alloc(&dev->pool, rx->nr_buffers, rx->size))
-		return 0;
-
-err_free:
-	mydev_rx_free(dev);
-	return -ENOMEM;
-}
-
-/**
- * mydev_rx_add_member() - one more client will read
- * @dev: the device
- *
- * The first one gets the memory, so that no want of it can turn up later, in
- * the middle of the stream.
- *
- * Context: rx_mutex held.
- * Return: 0 or -ENOMEM.
- */
-int mydev_rx_add_member(struct mydev_device *dev)
-{
-	int ret = 0;
-
-	lockdep_assert_held(&dev->rx_mutex);
-	if (!dev->nr_members)
-		ret = mydev_rx_alloc(dev);
-	if (!ret)
-		dev->nr_members++;
-	return ret;
-}
-
-/**
- * mydev_rx_remove_member() - a client that could read is gone
- * @dev: the device; the client holds no buffer any more, and the ring has
- *	settled
- *
- * The last one gives the memory back.
- *
- * Context: rx_mutex held.
- */
-void mydev_rx_remove_member(struct mydev_device *dev)
-{
-	lockdep_assert_held(&dev->rx_mutex);
-	if (--dev->nr_members)
-		return;
-	/* The next transfers will be new ones, and not poisoned. */
-	dev->rx.poisoned = false;
-	mydev_rx_free(dev);
-}
-
 /**
  * mydev_rx_shutdown() - the device is gone
  * @dev: the device; gone is set, and nobody is behind the gate
@@ -541,50 +539,8 @@ void mydev_rx_shutdown(struct mydev_device *dev)
 	spin_unlock_irq(&dev->rx_lock);
 	mutex_unlock(&dev->rx_mutex);
 
-	/* It checks gone before it does anything, and nobody queues it now. */
+	/* They check gone before they do anything, and nobody queues them. */
 	cancel_delayed_work_sync(&rx->work);
+	cancel_delayed_work_sync(&rx->stall_work);
 }
-
-/**
- * mydev_rx_init() - choose the geometry of the ring
- * @dev: the device; its endpoints and speed are known
- *
- * In flight is what the host controller can fill while nobody schedules us:
- * about 5 ms of data at the speed of the bus, and at SuperSpeed 1 MiB, which
- * is also what keeps the bus busy between two completions. The pool holds four
- * times as much, which is how far clients may drift apart.
- */
-void mydev_rx_init(struct mydev_device *dev)
-{
-	struct mydev_rx *rx = &dev->rx;
-	unsigned int maxp = dev->info.ep_in_max_packet;
-
-	INIT_LIST_HEAD(&rx->idle);
-	INIT_DELAYED_WORK(&rx->work, mydev_rx_work);
-	rx->state = MYDEV_STATE_IDLE;
-	if (!dev->info.ep_in)
-		return;
-
-	if (dev->udev->speed >= USB_SPEED_SUPER) {
-		rx->nr = 32;
-		rx->size = SZ_32K;
-	} else if (dev->udev->speed == USB_SPEED_HIGH) {
-		rx->nr = 16;
-		rx->size = SZ_16K;
-	} else {
-		rx->nr = 8;
-		rx->size = SZ_4K;
-	}
-	/*
-	 * A transfer that is no multiple of the packet size makes the host
-	 * controller fail with an overflow when a full packet meets the rest.
-	 */
-	rx->size = rounddown(rx->size, maxp);
-	rx->nr_buffers = 4 * rx->nr;
-
-	dev->info.transfer_size = rx->size;
-	dev->info.transfers = rx->nr;
-	dev->info.pool_buffers = rx->nr_buffers;
-	dev->info.queue_depth = roundup_pow_of_two(rx->nr_buffers);
-}
-EXPORT_SYMBOL_IF_KUNIT(mydev_rx_init);
+EXPORT_SYMBOL_IF_KUNIT(mydev_rx_shutdown);

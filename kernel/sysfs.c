@@ -36,9 +36,6 @@ MYDEV_CONSTANT(ep_in, "%02x", dev->info.ep_in);
 MYDEV_CONSTANT(ep_in_max_packet, "%u", dev->info.ep_in_max_packet);
 MYDEV_CONSTANT(ep_out, "%02x", dev->info.ep_out);
 MYDEV_CONSTANT(ep_out_max_packet, "%u", dev->info.ep_out_max_packet);
-MYDEV_CONSTANT(transfers, "%u", dev->info.transfers);
-MYDEV_CONSTANT(transfer_size, "%u", dev->info.transfer_size);
-MYDEV_CONSTANT(pool_buffers, "%u", dev->info.pool_buffers);
 
 /* What changes, read under the lock that it changes under. */
 #define MYDEV_VARIABLE(_name, _type, _format, _value)			\
@@ -63,6 +60,63 @@ MYDEV_VARIABLE(zero_packets, u64, "%llu", dev->counters.zero_packets);
 MYDEV_VARIABLE(errors, u64, "%llu", dev->counters.errors);
 MYDEV_VARIABLE(stalls, u64, "%llu", dev->counters.stalls);
 MYDEV_VARIABLE(ring_stops, u64, "%llu", dev->counters.ring_stops);
+
+/* The geometry: one member is set, the others stay as they are. */
+#define MYDEV_GEOMETRY(_name, _type, _parse)				\
+static ssize_t _name##_show(struct device *device,			\
+			    struct device_attribute *attr, char *buf)	\
+{									\
+	struct mydev_geometry geometry;					\
+									\
+	mydev_rx_get_geometry(to_mydev(device), &geometry);		\
+	return sysfs_emit(buf, "%llu\n", (u64)geometry._name);		\
+}									\
+									\
+static ssize_t _name##_store(struct device *device,			\
+			     struct device_attribute *attr,		\
+			     const char *buf, size_t count)		\
+{									\
+	struct mydev_geometry geometry;					\
+	_type value;							\
+	int ret;							\
+									\
+	ret = _parse(buf, 0, &value);					\
+	if (ret)							\
+		return ret;						\
+	mydev_rx_get_geometry(to_mydev(device), &geometry);		\
+	geometry._name = value;						\
+	ret = mydev_rx_set_geometry(to_mydev(device), &geometry);	\
+	return ret ?: count;						\
+}									\
+static DEVICE_ATTR_RW(_name)
+
+MYDEV_GEOMETRY(transfers, u32, kstrtou32);
+MYDEV_GEOMETRY(transfer_size, u32, kstrtou32);
+MYDEV_GEOMETRY(pool_bytes, u64, kstrtou64);
+
+MYDEV_VARIABLE(pool_buffers, unsigned int, "%u", dev->rx.nr_buffers);
+
+static ssize_t stall_ms_show(struct device *device,
+			     struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(to_mydev(device)->rx.stall_ms));
+}
+
+static ssize_t stall_ms_store(struct device *device,
+			      struct device_attribute *attr, const char *buf,
+			      size_t count)
+{
+	struct mydev_device *dev = to_mydev(device);
+	u32 value;
+	int ret;
+
+	ret = kstrtou32(buf, 0, &value);
+	if (ret)
+		return ret;
+	mydev_rx_set_stall(dev, value);
+	return count;
+}
+static DEVICE_ATTR_RW(stall_ms);
 
 static const char *const mydev_state_names[] = {
 	[MYDEV_STATE_IDLE] = "idle",
@@ -90,7 +144,9 @@ static struct attribute *mydev_attrs[] = {
 	&dev_attr_ep_out_max_packet.attr,
 	&dev_attr_transfers.attr,
 	&dev_attr_transfer_size.attr,
+	&dev_attr_pool_bytes.attr,
 	&dev_attr_pool_buffers.attr,
+	&dev_attr_stall_ms.attr,
 	&dev_attr_clients.attr,
 	&dev_attr_in_flight.attr,
 	&dev_attr_state.attr,
@@ -114,7 +170,9 @@ static umode_t mydev_attr_visible(struct kobject *kobj, struct attribute *attr,
 		 attr == &dev_attr_ep_in_max_packet.attr ||
 		 attr == &dev_attr_transfers.attr ||
 		 attr == &dev_attr_transfer_size.attr ||
+		 attr == &dev_attr_pool_bytes.attr ||
 		 attr == &dev_attr_pool_buffers.attr ||
+		 attr == &dev_attr_stall_ms.attr ||
 		 attr == &dev_attr_in_flight.attr)
 		visible = dev->info.ep_in;
 	else if (attr == &dev_attr_ep_out.attr ||

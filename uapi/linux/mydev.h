@@ -31,8 +31,10 @@
  *    EINTR       a signal came before any data (ERESTARTSYS: the call is
  *                restarted where the handler asked for that)
  *    EFAULT      the buffer is not writable; nothing was consumed
- *    ENOBUFS     data was lost for this descriptor right here; reported once
- *                per gap, the next read goes on behind it
+ *    ENOBUFS     stream mode: data was lost for this descriptor right here;
+ *                reported once per gap, the next read goes on behind it
+ *    EMSGSIZE    packet mode: the buffer is too small for the next record;
+ *                nothing was consumed
  *    EIO         the device failed for good and the queue is drained; a new
  *                start is made when all who read have closed and somebody
  *                opens again
@@ -42,14 +44,24 @@
  *
  *  ioctl()
  *    ENOTTY      no such request
- *    EINVAL      size below the request's minimum, or a member has a value
- *                that is not allowed, reserved members included
+ *    EINVAL      size below the request's minimum, or a reserved member is not
+ *                zero
  *    E2BIG       the tail that this kernel does not know is not zero, or the
  *                size is beyond one page
  *    EFAULT      the argument is not readable or not writable
+ *    EOPNOTSUPP  a member that selects something (mode, policy, clock) has a
+ *                value that this kernel does not know
+ *    ERANGE      a number is beyond its limit; struct mydev_info and struct
+ *                mydev_geometry tell the limits
+ *    EBADF       settings of reading on a descriptor that is not for reading,
+ *                or of the device on one that is not for writing
+ *    EBUSY       the geometry cannot change while somebody asks for data or
+ *                has some queued
+ *    ENOMEM      no memory for a longer queue or a larger pool; what was there
+ *                before is still in use
  *
  *  poll()
- *    EPOLLIN | EPOLLRDNORM   read() would not block
+ *    EPOLLIN | EPOLLRDNORM   a blocking read() would return at once
  *    EPOLLERR                the device failed or is unplugged
  *    EPOLLHUP                the device is unplugged
  */
@@ -70,10 +82,18 @@
  */
 #define MYDEV_IOC_GET_INFO  _IO(MYDEV_IOC_TYPE, 0x00) /* struct mydev_info */
 #define MYDEV_IOC_GET_STATS _IO(MYDEV_IOC_TYPE, 0x01) /* struct mydev_stats */
+#define MYDEV_IOC_GET_CONFIG _IO(MYDEV_IOC_TYPE, 0x02) /* struct mydev_config */
+#define MYDEV_IOC_SET_CONFIG _IO(MYDEV_IOC_TYPE, 0x03) /* struct mydev_config */
+#define MYDEV_IOC_GET_GEOMETRY \
+	_IO(MYDEV_IOC_TYPE, 0x04) /* struct mydev_geometry */
+#define MYDEV_IOC_SET_GEOMETRY \
+	_IO(MYDEV_IOC_TYPE, 0x05) /* struct mydev_geometry */
 
 /* mydev_info.features: what this kernel and this interface can do */
 #define MYDEV_FEATURE_READ	(1ULL << 0) /* there is a bulk IN endpoint */
 #define MYDEV_FEATURE_NOWAIT	(1ULL << 1) /* RWF_NOWAIT and io_uring */
+#define MYDEV_FEATURE_CONFIG	(1ULL << 2) /* struct mydev_config, records */
+#define MYDEV_FEATURE_GEOMETRY	(1ULL << 3) /* struct mydev_geometry */
 
 /* mydev_info.speed; the values are those of the kernel's usb_device_speed */
 #define MYDEV_SPEED_UNKNOWN	0
@@ -108,11 +128,13 @@
  * @transfer_size: bytes that one receive transfer can take
  * @transfers: receive transfers kept in flight
  * @pool_buffers: buffers of @transfer_size bytes that the device owns
- * @queue_depth: packets that can be queued for one client
+ * @queue_depth: packets that can be queued for this client
  * @max_clients: descriptors that may be open at once
+ * @max_queue_depth: limit of mydev_config.queue_depth
+ * @stall_ms: a client that holds the ring stopped for so long while another
+ *	one waits for data loses what it has queued; milliseconds, 0 for never
  *
- * Everything here is known from the moment of plugging in, so the request
- * still works after an unplug.
+ * The request still works after an unplug.
  */
 struct mydev_info {
 	__u32 size;
@@ -139,6 +161,8 @@ struct mydev_info {
 	__u32 pool_buffers;
 	__u32 queue_depth;
 	__u32 max_clients;
+	__u32 max_queue_depth;
+	__u32 stall_ms;
 };
 
 /* mydev_stats.state: what the receive ring is doing */
@@ -198,6 +222,145 @@ struct mydev_stats {
 	__aligned_u64 client_lost_bytes;
 	__aligned_u64 client_queued_packets;
 	__aligned_u64 client_queued_bytes;
+};
+
+/* mydev_config.mode: what read() returns */
+#define MYDEV_MODE_STREAM	0 /* bytes, as from a pipe */
+#define MYDEV_MODE_PACKET	1 /* whole records, see mydev_packet_header */
+
+/* mydev_config.policy: what happens when this client falls behind */
+#define MYDEV_POLICY_LOSSLESS	 0 /* the device has to wait */
+#define MYDEV_POLICY_DROP_OLDEST 1 /* its oldest packets are dropped */
+#define MYDEV_POLICY_DROP_NEWEST 2 /* new packets are not queued for it */
+
+/* mydev_config.clock: of the timestamps */
+#define MYDEV_CLOCK_MONOTONIC	0
+#define MYDEV_CLOCK_BOOTTIME	1
+#define MYDEV_CLOCK_REALTIME	2
+
+/**
+ * struct mydev_config - settings of one client, MYDEV_IOC_GET/SET_CONFIG
+ * @size: in: sizeof(struct mydev_config) of the caller; out: of the kernel
+ * @reserved: must be zero
+ * @mode: MYDEV_MODE_*
+ * @policy: MYDEV_POLICY_*
+ * @clock: MYDEV_CLOCK_*, for packets that arrive from now on
+ * @watermark: poll() and a blocking read() wait until so many bytes are
+ *	queued; 0 or 1 for any. A non-blocking read() takes what is there
+ * @latency_us: or until the oldest queued packet has waited for so many
+ *	microseconds; 0 for no such bound. Without a bound, packets below the
+ *	watermark wait until more come or the device has to wait
+ * @queue_depth: packets that can be queued, 1 to mydev_info.max_queue_depth
+ *
+ * A setting takes effect at once and for this client alone. No packet is lost
+ * or repeated by it: what is queued stays queued. A switch from stream to
+ * packet mode in the middle of a packet makes a record of the rest of it, with
+ * MYDEV_PACKET_PARTIAL.
+ */
+struct mydev_config {
+	__u32 size;
+	__u32 reserved;
+	__u32 mode;
+	__u32 policy;
+	__u32 clock;
+	__u32 watermark;
+	__u32 latency_us;
+	__u32 queue_depth;
+};
+
+/**
+ * struct mydev_geometry - the receive ring, MYDEV_IOC_GET/SET_GEOMETRY
+ * @size: in: sizeof(struct mydev_geometry) of the caller; out: of the kernel
+ * @transfers: receive transfers kept in flight
+ * @transfer_size: bytes that one of them can take; rounded down to a multiple
+ *	of wMaxPacketSize
+ * @max_transfers: limit of @transfers; ignored on the way in
+ * @max_transfer_size: limit of @transfer_size, bytes; ignored on the way in
+ * @reserved: must be zero
+ * @pool_bytes: memory for packets, at least @transfers + 2 times
+ *	@transfer_size; rounded down to a multiple of @transfer_size
+ * @max_pool_bytes: limit of @pool_bytes; ignored on the way in
+ *
+ * The ring is the device's, so it changes for everybody: setting it needs a
+ * descriptor that is open for writing, and nobody who asks for data. On ERANGE
+ * the kernel has written the limits into the structure.
+ */
+struct mydev_geometry {
+	__u32 size;
+	__u32 transfers;
+	__u32 transfer_size;
+	__u32 max_transfers;
+	__u32 max_transfer_size;
+	__u32 reserved;
+	__aligned_u64 pool_bytes;
+	__aligned_u64 max_pool_bytes;
+};
+
+/* mydev_packet_header.type */
+#define MYDEV_RECORD_PACKET	0 /* payload: what one transfer delivered */
+#define MYDEV_RECORD_GAP	1 /* payload: struct mydev_gap_record */
+#define MYDEV_RECORD_EVENT	2 /* payload: struct mydev_event_record */
+
+/* mydev_packet_header.flags */
+/* The transfer was full: the device's message goes on in the next packet. */
+#define MYDEV_PACKET_CONTINUES	(1U << 0)
+/* The first bytes of the packet were read in stream mode. */
+#define MYDEV_PACKET_PARTIAL	(1U << 1)
+
+/**
+ * struct mydev_packet_header - what precedes each record in packet mode
+ * @record_size: bytes from this header to the next one, a multiple of 8; what
+ *	is behind the payload is zero
+ * @header_size: bytes from this header to its payload
+ * @type: MYDEV_RECORD_*
+ * @length: bytes of payload
+ * @flags: MYDEV_PACKET_*
+ * @sequence: of a packet: its number since the device was plugged in, from 0,
+ *	the same for all clients; of a gap: the number of the first packet that
+ *	was lost; of an event: the number of the next packet
+ * @timestamp_ns: when the transfer completed or the event happened, by the
+ *	client's clock; 0 for a gap
+ * @status: of a packet: 0, or the negative errno that its transfer ended with
+ *	after these bytes
+ * @reserved: zero
+ *
+ * A read() returns as many whole records as fit. A packet may have no payload:
+ * that is what the device sent. Skip types that you do not know.
+ */
+struct mydev_packet_header {
+	__u32 record_size;
+	__u16 header_size;
+	__u16 type;
+	__u32 length;
+	__u32 flags;
+	__aligned_u64 sequence;
+	__aligned_u64 timestamp_ns;
+	__s32 status;
+	__u32 reserved;
+};
+
+/**
+ * struct mydev_gap_record - packets that this client lost, at this place
+ * @packets: how many
+ * @bytes: how many bytes of them it has not got
+ */
+struct mydev_gap_record {
+	__aligned_u64 packets;
+	__aligned_u64 bytes;
+};
+
+/* mydev_event_record.event */
+#define MYDEV_EVENT_STALL	1 /* the device stalled, the halt is cleared */
+#define MYDEV_EVENT_ERROR	2 /* an error of the bus, receiving goes on */
+
+/**
+ * struct mydev_event_record - something happened to the stream, at this place
+ * @event: MYDEV_EVENT_*
+ * @status: the negative errno that goes with it
+ */
+struct mydev_event_record {
+	__u32 event;
+	__s32 status;
 };
 
 #endif /* _LINUX_MYDEV_H */

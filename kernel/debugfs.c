@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /sys/kernel/debug/mydev/mydevN/clients: who has the device open, and who is
+ * slow. One line per client, separated by blanks, the titles in the first line;
+ * the command comes last, as it may have blanks of its own.
+ */
+#include <linux/debugfs.h>
+#include <linux/seq_file.h>
+
+#include "mydev.h"
+
+static struct dentry *mydev_debugfs_root;
+
+/* What a client does to the ring when it falls behind, and why. */
+static const char *mydev_client_role(const struct mydev_client *client)
+{
+	if (!client->member)
+		return "no-reader";
+	if (!client->demanded)
+		return "idle";
+	if (client->lapped)
+		return "lapped";
+	return "reading";
+}
+
+static int clients_show(struct seq_file *m, void *unused)
+{
+	struct mydev_device *dev = m->private;
+	struct mydev_client *client;
+
+	seq_puts(m, "pid role mode policy lag-packets lag-bytes read-packets read-bytes lost-packets lost-bytes command\n");
+
+	spin_lock_irq(&dev->rx_lock);
+	list_for_each_entry(client, &dev->clients, list)
+		seq_printf(m, "%d %s %s %s %llu %llu %llu %llu %llu %llu %s\n",
+			   client->pid, mydev_client_role(client),
+			   mydev_mode_names[client->mode],
+			   mydev_policy_names[client->policy],
+			   mydev_client_queued_packets(client),
+			   mydev_client_queued_bytes(client),
+			   client->read_packets, client->read_bytes,
+			   client->lost_packets, client->lost_bytes,
+			   client->comm);
+	spin_unlock_irq(&dev->rx_lock);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(clients);
+
+/* Failures are none of ours: debugfs is for looking, nothing depends on it. */
+void mydev_debugfs_add(struct mydev_device *dev)
+{
+	dev->debugfs = debugfs_create_dir(dev_name(&dev->dev),
+					  mydev_debugfs_root);
+	debugfs_create_file("clients", 0400, dev->debugfs, dev, &clients_fops);
+}
+
+void mydev_debugfs_remove(struct mydev_device *dev)
+{
+	debugfs_remove_recursive(dev->debugfs);
+}
+
+void mydev_debugfs_init(void)
+{
+	mydev_debugfs_root = debugfs_create_dir(MYDEV_NAME, NULL);
+}
+
+void mydev_debugfs_exit(void)
+{
+	debugfs_remove(mydev_debugfs_root);
+}

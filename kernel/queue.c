@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What goes into the queues of clients, and what has to leave them.
+ *
+ * A client *holds* the ring while it is lossless and takes part: nothing of its
+ * queue may be dropped, so the ring stops instead. Everybody else is a dropping
+ * client, whatever the policy: a member that never asked for data, or one that
+ * was lapped and has not read since.
+ *
+ * Lost packets become a gap at the place where they are missing. It can be
+ *
+ *   client->gap        right before the first entry of the queue,
+ *   a MYDEV_RECORD_GAP entry in the queue, or
+ *   client->tail_gap   behind the last entry, while nothing has followed it.
+ *
+ * A queue has a slot for every packet that its depth allows and for everything
+ * that can be in flight besides, so whoever becomes a holder always has room
+ * for what arrives.
+ *
+ * Everything here but the allocation runs under rx_lock, interrupts off.
+ */
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+
+#include "mydev.h"
+#include "trace.h"
+
+/* Entries beyond depth and transfers: gaps and events. */
+#define MYDEV_QUEUE_SPARE 16
+
+/**
+ * mydev_queue_alloc() - memory for a queue
+ * @queue: not in use; empty if the call succeeds
+ * @depth: packets that it is to take
+ *
+ * Context: process context.
+ * Return: 0 or -ENOMEM.
+ */
+int mydev_queue_alloc(struct mydev_queue *queue, unsigned int depth)
+{
+	size_t slots = roundup_pow_of_two(depth + MYDEV_MAX_TRANSFERS +
+					  MYDEV_QUEUE_SPARE);
+
+	queue->slots = kvmalloc_array(slots, sizeof(*queue->slots),
+				      GFP_KERNEL_ACCOUNT);
+	if (!queue->slots)
+		return -ENOMEM;
+	return kfifo_init(&queue->fifo, queue->slots,
+			  slots * sizeof(*queue->slots));
+}
+
+/**
+ * mydev_queue_free() - give the memory of a queue back
+ * @queue: empty, or without memory
+ */
+void mydev_queue_free(struct mydev_queue *queue)
+{
+	kvfree(queue->slots);
+	queue->slots = NULL;
+}
+
+/**
+ * mydev_client_holds() - must the ring stop rather than drop?
+ * @client: any client
+ *
+ * Return: true if it must.
+ */
+bool mydev_client_holds(const struct mydev_client *client)
+{
+	return client->demanded && !client->lapped &&
+	       client->policy == MYDEV_POLICY_LOSSLESS;
+}
+
+/* What an entry costs the pool: its bytes if packed, else a whole buffer. */
+static u32 mydev_packet_cost(const struct mydev_client *client,
+			     const struct mydev_packet *pkt)
+{
+	if (pkt->type != MYDEV_RECORD_PACKET || !pkt->buf)
+		return 0;
+	return pkt->packed ? pkt->length : client->dev->pool.size;
+}
+
+static void mydev_gap_add(struct mydev_gap *gap, u64 seq, u64 packets,
+			  u64 bytes)
+{
+	if (!gap->packets)
+		*gap = (struct mydev_gap){ .seq = seq };
+	gap->packets += packets;
+	gap->bytes += bytes;
+}
+
+/**
+ * mydev_queue_put() - append an entry
+ * @client: a member
+ * @pkt: the entry; the queue takes a reference to its buffer
+ *
+ * Return: false if there is no slot.
+ */
+static bool mydev_queue_put(struct mydev_client *client,
+			    const struct mydev_packet *pkt)
+{
+	if (!kfifo_put(&client->queue.fifo, *pkt))
+		return false;
+	if (pkt->type == MYDEV_RECORD_PACKET && pkt->buf)
+		mydev_buffer_get(pkt->buf);
+	client->held += mydev_packet_cost(client, pkt);
+	return true;
+}
+
+/**
+ * mydev_queue_pop() - remove the first entry, whatever it is
+ * @client: a member
+ * @pkt: the entry; its buffer is valid only as long as somebody else holds it
+ *
+ * Return: false if the queue is empty.
+ */
+bool mydev_queue_pop(struct mydev_client *client, struct mydev_packet *pkt)
+{
+	if (!kfifo_get(&client->queue.fifo, pkt))
+		return false;
+	client->held -= mydev_packet_cost(client, pkt);
+	if (pkt->type == MYDEV_RECORD_PACKET && pkt->buf)
+		mydev_buffer_put(&client->dev->pool, pkt->buf);
+	return true;
+}
+
+/**
+ * mydev_queue_clear() - forget everything, when the client is closed
+ * @client: a member
+ */
+void mydev_queue_clear(struct mydev_client *client)
+{
+	struct mydev_packet pkt;
+
+	while (mydev_queue_pop(client, &pkt))
+		;
+}
+
+/**
+ * mydev_queue_replace() - move a client's entries to a queue of other length
+ * @client: a member
+ * @queue: in: empty, with slots enough; out: the old one, to be freed
+ */
+void mydev_queue_replace(struct mydev_client *client, struct mydev_queue *queue)
+{
+	struct mydev_packet pkt;
+
+	/* References and costs go with the entries. */
+	while (kfifo_get(&client->queue.fifo, &pkt))
+		WARN_ON_ONCE(!kfifo_put(&queue->fifo, pkt));
+	swap(client->queue, *queue);
+}
+
+/* A packet that is in no queue any more, or never was. */
+static void mydev_client_lose(struct mydev_client *client,
+			      struct mydev_gap *gap, u64 seq, u32 bytes)
+{
+	/* It is what a reader below its watermark may be waiting for. */
+	client->due = true;
+	client->lost_packets++;
+	client->lost_bytes += bytes;
+	mydev_gap_add(gap, seq, 1, bytes);
+	trace_mydev_drop(client, seq, bytes);
+}
+
+/**
+ * mydev_queue_drop() - drop the first entry, which makes or extends the gap
+ * @client: a member
+ *
+ * Return: false if the queue is empty.
+ */
+static bool mydev_queue_drop(struct mydev_client *client)
+{
+	u32 done = client->head_offset;
+	struct mydev_packet pkt;
+
+	if (!mydev_queue_pop(client, &pkt))
+		return false;
+
+	client->head_offset = 0;
+	switch (pkt.type) {
+	case MYDEV_RECORD_PACKET:
+		mydev_client_lose(client, &client->gap, pkt.seq,
+				  pkt.length - done);
+		break;
+	case MYDEV_RECORD_GAP:
+		mydev_gap_add(&client->gap, pkt.seq, pkt.gap.packets,
+			      pkt.gap.bytes);
+		break;
+	}
+	return true;
+}
+
+/**
+ * mydev_queue_settle_gap() - bring a gap that is next to read to one place
+ * @client: a member
+ *
+ * Afterwards a gap that the reader has to be told of next is in client->gap,
+ * and the first entry of the queue is none.
+ */
+void mydev_queue_settle_gap(struct mydev_client *client)
+{
+	struct mydev_packet pkt;
+
+	while (kfifo_peek(&client->queue.fifo, &pkt) &&
+	       pkt.type == MYDEV_RECORD_GAP)
+		mydev_queue_drop(client);
+
+	if (kfifo_is_empty(&client->queue.fifo) && client->tail_gap.packets) {
+		mydev_gap_add(&client->gap, client->tail_gap.seq,
+			      client->tail_gap.packets, client->tail_gap.bytes);
+		client->tail_gap.packets = 0;
+	}
+}
+
+/**
+ * mydev_queue_room() - may a client that may drop take one more packet?
+ * @client: a member that does not hold the ring
+ * @cost: of the packet
+ *
+ * Besides its depth, a dropping client leaves enough of the pool alone for the
+ * ring to go on.
+ *
+ * Return: true if it may.
+ */
+static bool mydev_queue_room(const struct mydev_client *client, u32 cost)
+{
+	const struct mydev_device *dev = client->dev;
+	u64 limit = (u64)(dev->pool.nr - dev->rx.nr - 1) * dev->pool.size;
+
+	return kfifo_len(&client->queue.fifo) + !!client->tail_gap.packets <
+		       client->depth && client->held + cost <= limit;
+}
+
+/**
+ * mydev_queue_push() - a packet for a client, as its policy wants it
+ * @client: a member
+ * @pkt: the packet
+ *
+ * Return: true if it is in the queue.
+ */
+static bool mydev_queue_push(struct mydev_client *client,
+			     const struct mydev_packet *pkt)
+{
+	u32 cost = mydev_packet_cost(client, pkt);
+
+	client->packets++;
+	client->bytes += pkt->length;
+
+	/* In a byte stream, nothing is nothing: read as soon as it is there. */
+	if (!pkt->length && client->mode == MYDEV_MODE_STREAM) {
+		client->read_packets++;
+		return false;
+	}
+
+	if (!mydev_client_holds(client)) {
+		if (client->policy != MYDEV_POLICY_DROP_NEWEST)
+			while (!mydev_queue_room(client, cost) &&
+			       mydev_queue_drop(client))
+				;
+		if (!mydev_queue_room(client, cost))
+			goto lose;
+	}
+
+	if (client->tail_gap.packets) {
+		struct mydev_packet gap = {
+			.type = MYDEV_RECORD_GAP,
+			.seq = client->tail_gap.seq,
+			.gap.packets = client->tail_gap.packets,
+			.gap.bytes = client->tail_gap.bytes,
+		};
+
+		if (WARN_ON_ONCE(!mydev_queue_put(client, &gap)))
+			goto lose;
+		client->tail_gap.packets = 0;
+	}
+	if (WARN_ON_ONCE(!mydev_queue_put(client, pkt)))
+		goto lose;
+	return true;
+
+lose:
+	mydev_client_lose(client, &client->tail_gap, pkt->seq, pkt->length);
+	/* Gaps are told of in order, so an empty queue has its gap in front. */
+	mydev_queue_settle_gap(client);
+	return false;
+}
+
+/* The time of a packet, by the clock of a client. */
+static u64 mydev_client_time(const struct mydev_client *client, ktime_t time)
+{
+	switch (client->clock) {
+	case MYDEV_CLOCK_BOOTTIME:
+		return ktime_to_ns(ktime_mono_to_any(time, TK_OFFS_BOOT));
+	case MYDEV_CLOCK_REALTIME:
+		return ktime_to_ns(ktime_mono_to_real(time));
+	default:
+		return ktime_to_ns(time);
+	}
+}
+
+/**
+ * mydev_clients_deliver() - give a packet to every member
+ * @dev: the device
+ * @pkt: buffer, offset, length, flags and status are set; the caller holds the
+ *	buffer, every queue takes a reference of its own
+ */
+void mydev_clients_deliver(struct mydev_device *dev, struct mydev_packet *pkt)
+{
+	ktime_t now = ktime_get();
+	struct mydev_client *client;
+
+	pkt->type = MYDEV_RECORD_PACKET;
+	pkt->seq = dev->counters.packets++;
+	dev->counters.bytes += pkt->length;
+	if (!pkt->length)
+		dev->counters.zero_packets++;
+	trace_mydev_deliver(dev, pkt);
+
+	list_for_each_entry(client, &dev->clients, list) {
+		if (!client->member)
+			continue;
+		pkt->time = mydev_client_time(client, now);
+		if (mydev_queue_push(client, pkt) || client->gap.packets)
+			mydev_client_arrived(client);
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(mydev_clients_deliver);
+
+/**
+ * mydev_clients_event() - tell the members in packet mode of an event
+ * @dev: the device
+ * @event: MYDEV_EVENT_*
+ * @status: the negative errno that goes with it
+ *
+ * A client whose queue is full does not get it; a dropping one loses it with
+ * the packets around it.
+ */
+void mydev_clients_event(struct mydev_device *dev, u32 event, int status)
+{
+	struct mydev_packet pkt = {
+		.type = MYDEV_RECORD_EVENT,
+		.seq = dev->counters.packets,
+		.event = event,
+		.status = status,
+	};
+	ktime_t now = ktime_get();
+	struct mydev_client *client;
+
+	list_for_each_entry(client, &dev->clients, list) {
+		if (!client->member || client->mode != MYDEV_MODE_PACKET)
+			continue;
+		pkt.time = mydev_client_time(client, now);
+		if (kfifo_avail(&client->queue.fifo) > MYDEV_MAX_TRANSFERS + 1 &&
+		    mydev_queue_put(client, &pkt))
+			mydev_client_arrived(client);
+	}
+}
+
+/**
+ * mydev_clients_room() - how many transfers may be in flight
+ * @dev: the device
+ *
+ * Return: what every client that holds the ring can still take, so that
+ * whatever arrives finds a slot.
+ */
+unsigned int mydev_clients_room(struct mydev_device *dev)
+{
+	unsigned int room = UINT_MAX;
+	struct mydev_client *client;
+
+	list_for_each_entry(client, &dev->clients, list) {
+		unsigned int len, limit;
+
+		if (!mydev_client_holds(client))
+			continue;
+		len = kfifo_len(&client->queue.fifo);
+		limit = client->depth + dev->rx.nr;
+		room = min(room, len < limit ? limit - len : 0);
+	}
+	return room;
+}
+
+/* The first packet or gap that a client has not read; U64_MAX for none. */
+static u64 mydev_client_oldest(struct mydev_client *client)
+{
+	struct mydev_packet pkt;
+
+	return kfifo_peek(&client->queue.fifo, &pkt) ? pkt.seq : U64_MAX;
+}
+
+/**
+ * mydev_clients_reclaim() - get a buffer back from those who may drop
+ * @dev: the device; its pool is dry
+ *
+ * The oldest packets of all dropping clients go until a buffer is free.
+ * Packets that a holder still waits for as well are left alone: taking them
+ * would free nothing.
+ *
+ * Return: true if there is a free buffer now.
+ */
+bool mydev_clients_reclaim(struct mydev_device *dev)
+{
+	/* The buffer that small packets go into may be all that is left. */
+	mydev_pool_seal(&dev->pool);
+
+	while (!dev->pool.nr_free) {
+		struct mydev_client *client;
+		u64 oldest = U64_MAX, limit = U64_MAX;
+
+		list_for_each_entry(client, &dev->clients, list) {
+			u64 seq;
+
+			if (!client->member)
+				continue;
+			seq = mydev_client_oldest(client);
+			if (mydev_client_holds(client))
+				limit = min(limit, seq);
+			else
+				oldest = min(oldest, seq);
+		}
+		if (oldest >= limit)
+			return false;
+
+		list_for_each_entry(client, &dev->clients, list) {
+			if (client->member && !mydev_client_holds(client) &&
+			    mydev_client_oldest(client) == oldest)
+				mydev_queue_drop(client);
+		}
+	}
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(mydev_clients_reclaim);
+
+/**
+ * mydev_clients_waiting() - does somebody want data, and has none?
+ * @dev: the device
+ *
+ * Return: true if so.
+ */
+bool mydev_clients_waiting(struct mydev_device *dev)
+{
+	struct mydev_client *client;
+
+	list_for_each_entry(client, &dev->clients, list) {
+		if (client->demanded && kfifo_is_empty(&client->queue.fifo))
+			return true;
+	}
+	return false;
+}
+
+/**
+ * mydev_clients_lap() - take the stream away from those who hold it up
+ * @dev: the device; its ring is stopped
+ * @enough: whether the ring can go on
+ *
+ * The holder with the oldest unread packet loses its queue to one gap, then the
+ * next, until the ring can go on. Nobody is lapped unless somebody waits: alone,
+ * a client may stop the device for as long as it likes.
+ *
+ * Return: true if anybody was lapped.
+ */
+bool mydev_clients_lap(struct mydev_device *dev,
+		       bool (*enough)(struct mydev_device *dev))
+{
+	bool lapped = false;
+
+	while (mydev_clients_waiting(dev) && !enough(dev)) {
+		struct mydev_client *client, *victim = NULL;
+		u64 oldest = U64_MAX;
+
+		list_for_each_entry(client, &dev->clients, list) {
+			if (mydev_client_holds(client) &&
+			    mydev_client_oldest(client) < oldest) {
+				oldest = mydev_client_oldest(client);
+				victim = client;
+			}
+		}
+		if (!victim)
+			break;
+		victim->lapped = true;
+		while (mydev_queue_drop(victim))
+			;
+		mydev_queue_settle_gap(victim);
+		mydev_client_arrived(victim);
+		lapped = true;
+	}
+	return lapped;
+}
+EXPORT_SYMBOL_IF_KUNIT(mydev_clients_lap);

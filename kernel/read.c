@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What leaves the queue of a client towards its reader, as bytes or as records.
+ *
+ * While a reader copies, rx_lock is not held, so packets stay in the queue
+ * until their bytes are at the caller's and are merely pinned meanwhile: a
+ * fault in the middle loses nothing, and a pool that runs dry can take a packet
+ * away from a client that holds up others even then.
+ */
+#include <linux/minmax.h>
+#include <linux/poll.h>
+#include <linux/sched/signal.h>
+#include <linux/uio.h>
+
+#include "mydev.h"
+
+/* Entries that a reader pins at once; bounds the stack that read() needs. */
+#define MYDEV_READ_BATCH 16
+
+/* Records begin at multiples of this. */
+#define MYDEV_RECORD_ALIGN 8
+
+/**
+ * struct mydev_batch - what one round of copying works on
+ * @pkts: entries, packets with a reference to their buffer; the first packet
+ *	without its bytes that are read already
+ * @nr: how many of @pkts
+ * @mode: MYDEV_MODE_* that the round goes by
+ * @partial: the first packet lacks bytes that are read already
+ */
+struct mydev_batch {
+	struct mydev_packet pkts[MYDEV_READ_BATCH];
+	unsigned int nr;
+	u32 mode;
+	bool partial;
+};
+
+static u32 mydev_record_payload(const struct mydev_packet *pkt)
+{
+	switch (pkt->type) {
+	case MYDEV_RECORD_GAP:
+		return sizeof(struct mydev_gap_record);
+	case MYDEV_RECORD_EVENT:
+		return sizeof(struct mydev_event_record);
+	default:
+		return pkt->length;
+	}
+}
+
+static size_t mydev_record_size(const struct mydev_packet *pkt)
+{
+	return ALIGN(sizeof(struct mydev_packet_header) +
+		     mydev_record_payload(pkt), MYDEV_RECORD_ALIGN);
+}
+
+/* Bytes of the caller's buffer that an entry takes. */
+static size_t mydev_batch_need(const struct mydev_batch *batch,
+			       const struct mydev_packet *pkt)
+{
+	if (batch->mode == MYDEV_MODE_PACKET)
+		return mydev_record_size(pkt);
+	return pkt->type == MYDEV_RECORD_PACKET ? pkt->length : 0;
+}
+
+/**
+ * mydev_client_end() - why an empty queue will stay empty
+ * @dev: the device
+ *
+ * Context: rx_lock held.
+ * Return: -EAGAIN if it will not, -ENODEV after an unplug, -EIO after the
+ * device failed for good.
+ */
+static int mydev_client_end(struct mydev_device *dev)
+{
+	switch (dev->rx.state) {
+	case MYDEV_STATE_GONE:
+		return -ENODEV;
+	case MYDEV_STATE_FAILED:
+		return -EIO;
+	default:
+		return -EAGAIN;
+	}
+}
+
+/**
+ * mydev_client_worth() - is there enough to wake the reader for?
+ * @client: a member
+ *
+ * Context: rx_lock held.
+ * Return: true if there is.
+ */
+bool mydev_client_worth(struct mydev_client *client)
+{
+	u64 bytes = mydev_client_queued_bytes(client);
+	bool any;
+
+	if (client->gap.packets || mydev_client_end(client->dev) != -EAGAIN)
+		return true;
+	any = client->mode == MYDEV_MODE_PACKET ?
+		      !kfifo_is_empty(&client->queue.fifo) : bytes;
+	return any && (client->due || bytes >= client->watermark);
+}
+
+/**
+ * mydev_client_ready() - would a blocking read return at once?
+ * @client: a member
+ *
+ * Context: process context, takes rx_lock: a waker changes the queue and looks
+ * for waiters under that lock, so no wake-up can be missed.
+ * Return: true if it would.
+ */
+bool mydev_client_ready(struct mydev_client *client)
+{
+	struct mydev_device *dev = client->dev;
+	bool ready;
+
+	spin_lock_irq(&dev->rx_lock);
+	ready = mydev_client_worth(client);
+	spin_unlock_irq(&dev->rx_lock);
+	return ready;
+}
+
+/**
+ * mydev_read_gap() - a gap is next
+ * @client: a member
+ * @batch: receives the gap's record in packet mode
+ * @want: bytes that the caller can take
+ * @report: whether a stream may report it now, which ends it
+ *
+ * Context: rx_lock held.
+ * Return: 0, -ENOBUFS in stream mode, -EMSGSIZE
+ */
+static int mydev_read_gap(struct mydev_client *client,
+			  struct mydev_batch *batch, size_t want, bool report)
+{
+	struct mydev_packet *pkt = &batch->pkts[0];
+
+	if (batch->mode == MYDEV_MODE_STREAM) {
+		if (report)
+			client->gap.packets = 0;
+		return -ENOBUFS;
+	}
+
+	*pkt = (struct mydev_packet){
+		.type = MYDEV_RECORD_GAP,
+		.seq = client->gap.seq,
+		.gap.packets = client->gap.packets,
+		.gap.bytes = client->gap.bytes,
+	};
+	if (mydev_record_size(pkt) > want)
+		return -EMSGSIZE;
+	batch->nr = 1;
+	return 0;
+}
+
+/**
+ * mydev_read_pin() - look at the entries that the next copy needs
+ * @client: a member, its read_mutex held
+ * @batch: receives them; mydev_read_unpin() drops its references
+ * @want: bytes that the caller can take, not 0
+ * @report: whether a gap may be reported now
+ *
+ * Return: 0, or -ENOBUFS for a gap, -EMSGSIZE for a record that does not fit,
+ * or what mydev_client_end() says of the empty queue.
+ */
+static int mydev_read_pin(struct mydev_client *client,
+			  struct mydev_batch *batch, size_t want, bool report)
+{
+	struct mydev_device *dev = client->dev;
+	unsigned int i, n;
+	int ret = 0;
+
+	spin_lock_irq(&dev->rx_lock);
+	client->lapped = false;
+	batch->nr = 0;
+	batch->mode = client->mode;
+	batch->partial = client->head_offset;
+
+	mydev_queue_settle_gap(client);
+	if (client->gap.packets) {
+		ret = mydev_read_gap(client, batch, want, report);
+		goto out;
+	}
+
+	n = kfifo_out_peek(&client->queue.fifo, batch->pkts, MYDEV_READ_BATCH);
+	if (!n) {
+		ret = mydev_client_end(dev);
+		goto out;
+	}
+
+	if (batch->partial) {
+		batch->pkts[0].offset += client->head_offset;
+		batch->pkts[0].length -= client->head_offset;
+	}
+	for (i = 0; i < n; i++) {
+		struct mydev_packet *pkt = &batch->pkts[i];
+		size_t need = mydev_batch_need(batch, pkt);
+
+		if (pkt->type == MYDEV_RECORD_GAP)
+			break;
+		if (batch->mode == MYDEV_MODE_PACKET ? need > want : !want)
+			break;
+		if (pkt->type == MYDEV_RECORD_PACKET && pkt->buf)
+			mydev_buffer_get(pkt->buf);
+		want -= min(want, need);
+	}
+	batch->nr = i;
+	if (!i)
+		ret = -EMSGSIZE;
+out:
+	spin_unlock_irq(&dev->rx_lock);
+	return ret;
+}
+
+/**
+ * mydev_read_consume() - account for an entry, or a part of it, that was read
+ * @client: a member
+ * @pkt: an entry as mydev_read_pin() returned it
+ * @bytes: how many of its payload bytes were read
+ * @whole: it was read to its end
+ *
+ * Context: rx_lock held.
+ */
+static void mydev_read_consume(struct mydev_client *client,
+			       const struct mydev_packet *pkt, u32 bytes,
+			       bool whole)
+{
+	struct mydev_packet head;
+
+	if (pkt->type == MYDEV_RECORD_GAP) {
+		/* It can only have grown meanwhile, at its end. */
+		client->gap.packets -= pkt->gap.packets;
+		client->gap.bytes -= pkt->gap.bytes;
+		client->gap.seq += pkt->gap.packets;
+		return;
+	}
+
+	if (pkt->type == MYDEV_RECORD_PACKET) {
+		client->read_bytes += bytes;
+		client->read_packets += whole;
+	}
+	if (kfifo_peek(&client->queue.fifo, &head) && head.type == pkt->type &&
+	    head.seq == pkt->seq && head.time == pkt->time) {
+		client->head_offset = whole ? 0 : client->head_offset + bytes;
+		if (whole)
+			mydev_queue_pop(client, &head);
+		return;
+	}
+
+	/* Taken away during the copy: what was copied is not lost after all. */
+	if (pkt->type == MYDEV_RECORD_PACKET) {
+		client->lost_bytes -= bytes;
+		client->gap.bytes -= bytes;
+		if (whole) {
+			client->lost_packets--;
+			client->gap.packets--;
+			client->gap.seq = pkt->seq + 1;
+		}
+	}
+}
+
+/**
+ * mydev_read_unpin() - drop what mydev_read_pin() returned
+ * @client: a member, its read_mutex held
+ * @batch: the entries
+ * @copied: bytes that the caller has got
+ */
+static void mydev_read_unpin(struct mydev_client *client,
+			     const struct mydev_batch *batch, size_t copied)
+{
+	struct mydev_device *dev = client->dev;
+	unsigned int i;
+	bool hungry;
+
+	spin_lock_irq(&dev->rx_lock);
+	for (i = 0; i < batch->nr; i++) {
+		const struct mydev_packet *pkt = &batch->pkts[i];
+		size_t need = mydev_batch_need(batch, pkt);
+
+		if (copied >= need) {
+			mydev_read_consume(client, pkt, pkt->length, true);
+			copied -= need;
+		} else {
+			/* A record that is not whole was not read. */
+			if (batch->mode == MYDEV_MODE_STREAM && copied)
+				mydev_read_consume(client, pkt, copied, false);
+			break;
+		}
+	}
+	for (i = 0; i < batch->nr; i++) {
+		const struct mydev_packet *pkt = &batch->pkts[i];
+
+		if (pkt->type == MYDEV_RECORD_PACKET && pkt->buf)
+			mydev_buffer_put(&dev->pool, pkt->buf);
+	}
+	mydev_client_left(client);
+	hungry = mydev_rx_hungry(dev);
+	spin_unlock_irq(&dev->rx_lock);
+
+	if (hungry)
+		mydev_rx_refill(dev);
+}
+
+/**
+ * mydev_read_record() - copy one record
+ * @batch: the batch that it is in
+ * @pkt: its entry
+ * @to: where to, with room for it
+ *
+ * Return: bytes copied, less than the record's size after a fault.
+ */
+static size_t mydev_read_record(const struct mydev_batch *batch,
+				const struct mydev_packet *pkt,
+				struct iov_iter *to)
+{
+	static const u8 zeros[MYDEV_RECORD_ALIGN];
+	struct mydev_packet_header header = {
+		.record_size = mydev_record_size(pkt),
+		.header_size = sizeof(header),
+		.type = pkt->type,
+		.length = mydev_record_payload(pkt),
+		.sequence = pkt->seq,
+	};
+	union {
+		struct mydev_gap_record gap;
+		struct mydev_event_record event;
+	} u;
+	const void *payload = &u;
+	size_t padding = header.record_size - sizeof(header) - header.length;
+	size_t copied;
+
+	switch (pkt->type) {
+	case MYDEV_RECORD_GAP:
+		u.gap.packets = pkt->gap.packets;
+		u.gap.bytes = pkt->gap.bytes;
+		break;
+	case MYDEV_RECORD_EVENT:
+		header.timestamp_ns = pkt->time;
+		u.event.event = pkt->event;
+		u.event.status = pkt->status;
+		break;
+	default:
+		header.timestamp_ns = pkt->time;
+		header.flags = pkt->flags;
+		header.status = pkt->status;
+		if (batch->partial && pkt == batch->pkts)
+			header.flags |= MYDEV_PACKET_PARTIAL;
+		payload = pkt->buf ? pkt->buf->data + pkt->offset : NULL;
+	}
+
+	copied = copy_to_iter(&header, sizeof(header), to);
+	if (copied == sizeof(header) && header.length)
+		copied += copy_to_iter(payload, header.length, to);
+	if (copied == sizeof(header) + header.length && padding)
+		copied += copy_to_iter(zeros, padding, to);
+	return copied;
+}
+
+/**
+ * mydev_read_copy() - copy what is queued
+ * @client: a member, its read_mutex held
+ * @to: where to, not empty
+ *
+ * Return: bytes copied if any were, else -EFAULT, or what mydev_read_pin()
+ * says. Nothing that was not copied is consumed.
+ */
+static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
+{
+	struct mydev_batch batch;
+	ssize_t done = 0;
+
+	while (iov_iter_count(to)) {
+		size_t whole = 0, copied = 0, wanted = 0;
+		unsigned int i;
+		int ret;
+
+		ret = mydev_read_pin(client, &batch, iov_iter_count(to), !done);
+		if (ret)
+			return done ?: ret;
+
+		for (i = 0; i < batch.nr && copied == wanted; i++) {
+			const struct mydev_packet *pkt = &batch.pkts[i];
+
+			whole = copied;
+			wanted += min(mydev_batch_need(&batch, pkt),
+				      iov_iter_count(to));
+			if (batch.mode == MYDEV_MODE_PACKET)
+				copied += mydev_read_record(&batch, pkt, to);
+			else if (pkt->type == MYDEV_RECORD_PACKET && pkt->length)
+				copied += copy_to_iter(pkt->buf->data +
+						       pkt->offset,
+						       pkt->length, to);
+		}
+		/* The caller gets no part of a record. */
+		if (copied < wanted && batch.mode == MYDEV_MODE_PACKET)
+			copied = whole;
+		mydev_read_unpin(client, &batch, copied);
+
+		done += copied;
+		if (copied < wanted)
+			return done ?: -EFAULT;
+	}
+	return done;
+}
+
+/**
+ * mydev_client_read() - read bytes or records, as the client's mode says
+ * @client: the client
+ * @to: where to
+ * @nonblock: do not sleep, neither for data nor for another reader
+ *
+ * Context: process context.
+ * Return: bytes read, at least one unless none were asked for; or -EAGAIN,
+ * -ERESTARTSYS, -EFAULT, -ENOBUFS, -EMSGSIZE, -EIO, -ENODEV, -EOPNOTSUPP as the
+ * UAPI header tells.
+ */
+ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
+			  bool nonblock)
+{
+	ssize_t ret;
+
+	if (!client->member)
+		return -EOPNOTSUPP;
+	if (!iov_iter_count(to))
+		return 0;
+
+	if (nonblock) {
+		if (!mutex_trylock(&client->read_mutex))
+			return -EAGAIN;
+	} else if (mutex_lock_interruptible(&client->read_mutex)) {
+		return -ERESTARTSYS;
+	}
+
+	mydev_client_demand(client);
+	do {
+		/* A watermark is for those who wait, so it is waited for. */
+		ret = nonblock ? 0 :
+		      wait_event_interruptible(client->wait,
+					       mydev_client_ready(client));
+		if (!ret)
+			ret = mydev_read_copy(client, to);
+	} while (ret == -EAGAIN && !nonblock);
+
+	mutex_unlock(&client->read_mutex);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(mydev_client_read);
