@@ -35,6 +35,7 @@ mydev_hrtimer_setup(struct hrtimer *timer,
 	hrtimer_init(timer, clock, mode);
 	timer->function = function;
 }
+
 #define hrtimer_setup mydev_hrtimer_setup
 #endif
 
@@ -42,7 +43,7 @@ mydev_hrtimer_setup(struct hrtimer *timer,
 #if IS_ENABLED(CONFIG_KUNIT)
 #include <kunit/visibility.h>
 #else
-#define EXPORT_SYMBOL_IF_KUNIT(symbol)
+#define EXPORT_SYMBOL_IF_KUNIT(...)
 #endif
 
 /* 6.13 made the name of a namespace a string. */

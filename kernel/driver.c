@@ -9,6 +9,8 @@
 
 #include "mydev.h"
 
+/* clang-format off: entries of id tables. */
+
 /* pid.codes gives this product id to everybody for tests at home. */
 #define MYDEV_TEST_ID							\
 	.match_flags = USB_DEVICE_ID_MATCH_DEVICE |			\
@@ -30,6 +32,8 @@ MODULE_DEVICE_TABLE(usb, mydev_default_ids);
 static struct usb_device_id mydev_ids[1 + MYDEV_MAX_IDS + 1] = {
 	{ MYDEV_TEST_ID },
 };
+
+/* clang-format on */
 
 static char *ids;
 module_param(ids, charp, 0444);

@@ -69,6 +69,7 @@ struct mydev_method {
 #define MYDEV_NEEDS_READ	FMODE_READ
 #define MYDEV_NEEDS_WRITE	FMODE_WRITE
 
+/* clang-format off: continuation marks in one column. */
 #define MYDEV_METHOD(_cmd, _type, _last, _needs, _fn)			\
 	[_IOC_NR(_cmd)] = {						\
 		.min_size = offsetofend(_type, _last),			\
@@ -76,6 +77,7 @@ struct mydev_method {
 		.needs = (__force u32)(_needs),				\
 		.fn = (_fn),						\
 	}
+/* clang-format on */
 
 static int mydev_get_info(struct mydev_client *client,
 			  union mydev_argument *arg)

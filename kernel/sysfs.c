@@ -12,6 +12,8 @@ static struct mydev_device *to_mydev(struct device *device)
 	return container_of(device, struct mydev_device, dev);
 }
 
+/* clang-format off: attributes in columns, one a line. */
+
 /* What is constant from probe on. */
 #define MYDEV_CONSTANT(_name, _format, _value)				\
 static ssize_t _name##_show(struct device *device,			\
@@ -54,6 +56,7 @@ static DEVICE_ATTR_RO(_name)
 
 MYDEV_VARIABLE(clients, unsigned int, "%u", dev->nr_clients);
 MYDEV_VARIABLE(in_flight, unsigned int, "%u", dev->rx.in_flight);
+MYDEV_VARIABLE(pool_buffers, unsigned int, "%u", dev->rx.nr_buffers);
 MYDEV_VARIABLE(packets, u64, "%llu", dev->counters.packets);
 MYDEV_VARIABLE(bytes, u64, "%llu", dev->counters.bytes);
 MYDEV_VARIABLE(zero_packets, u64, "%llu", dev->counters.zero_packets);
@@ -61,40 +64,81 @@ MYDEV_VARIABLE(errors, u64, "%llu", dev->counters.errors);
 MYDEV_VARIABLE(stalls, u64, "%llu", dev->counters.stalls);
 MYDEV_VARIABLE(ring_stops, u64, "%llu", dev->counters.ring_stops);
 
+/* clang-format on */
+
 /* The geometry: one member is set, the others stay as they are. */
-#define MYDEV_GEOMETRY(_name, _type, _parse)				\
-static ssize_t _name##_show(struct device *device,			\
-			    struct device_attribute *attr, char *buf)	\
-{									\
-	struct mydev_geometry geometry;					\
-									\
-	mydev_rx_get_geometry(to_mydev(device), &geometry);		\
-	return sysfs_emit(buf, "%llu\n", (u64)geometry._name);		\
-}									\
-									\
-static ssize_t _name##_store(struct device *device,			\
-			     struct device_attribute *attr,		\
-			     const char *buf, size_t count)		\
-{									\
-	struct mydev_geometry geometry;					\
-	_type value;							\
-	int ret;							\
-									\
-	ret = _parse(buf, 0, &value);					\
-	if (ret)							\
-		return ret;						\
-	mydev_rx_get_geometry(to_mydev(device), &geometry);		\
-	geometry._name = value;						\
-	ret = mydev_rx_set_geometry(to_mydev(device), &geometry);	\
-	return ret ?: count;						\
-}									\
-static DEVICE_ATTR_RW(_name)
 
-MYDEV_GEOMETRY(transfers, u32, kstrtou32);
-MYDEV_GEOMETRY(transfer_size, u32, kstrtou32);
-MYDEV_GEOMETRY(pool_bytes, u64, kstrtou64);
+static ssize_t transfers_show(struct device *device,
+			      struct device_attribute *attr, char *buf)
+{
+	struct mydev_geometry geometry;
 
-MYDEV_VARIABLE(pool_buffers, unsigned int, "%u", dev->rx.nr_buffers);
+	mydev_rx_get_geometry(to_mydev(device), &geometry);
+	return sysfs_emit(buf, "%u\n", geometry.transfers);
+}
+
+static ssize_t transfers_store(struct device *device,
+			       struct device_attribute *attr, const char *buf,
+			       size_t count)
+{
+	struct mydev_geometry geometry;
+	int ret;
+
+	mydev_rx_get_geometry(to_mydev(device), &geometry);
+	ret = kstrtou32(buf, 0, &geometry.transfers);
+	if (!ret)
+		ret = mydev_rx_set_geometry(to_mydev(device), &geometry);
+	return ret ?: count;
+}
+static DEVICE_ATTR_RW(transfers);
+
+static ssize_t transfer_size_show(struct device *device,
+				  struct device_attribute *attr, char *buf)
+{
+	struct mydev_geometry geometry;
+
+	mydev_rx_get_geometry(to_mydev(device), &geometry);
+	return sysfs_emit(buf, "%u\n", geometry.transfer_size);
+}
+
+static ssize_t transfer_size_store(struct device *device,
+				   struct device_attribute *attr,
+				   const char *buf, size_t count)
+{
+	struct mydev_geometry geometry;
+	int ret;
+
+	mydev_rx_get_geometry(to_mydev(device), &geometry);
+	ret = kstrtou32(buf, 0, &geometry.transfer_size);
+	if (!ret)
+		ret = mydev_rx_set_geometry(to_mydev(device), &geometry);
+	return ret ?: count;
+}
+static DEVICE_ATTR_RW(transfer_size);
+
+static ssize_t pool_bytes_show(struct device *device,
+			       struct device_attribute *attr, char *buf)
+{
+	struct mydev_geometry geometry;
+
+	mydev_rx_get_geometry(to_mydev(device), &geometry);
+	return sysfs_emit(buf, "%llu\n", geometry.pool_bytes);
+}
+
+static ssize_t pool_bytes_store(struct device *device,
+				struct device_attribute *attr, const char *buf,
+				size_t count)
+{
+	struct mydev_geometry geometry;
+	int ret;
+
+	mydev_rx_get_geometry(to_mydev(device), &geometry);
+	ret = kstrtou64(buf, 0, &geometry.pool_bytes);
+	if (!ret)
+		ret = mydev_rx_set_geometry(to_mydev(device), &geometry);
+	return ret ?: count;
+}
+static DEVICE_ATTR_RW(pool_bytes);
 
 static ssize_t stall_ms_show(struct device *device,
 			     struct device_attribute *attr, char *buf)
@@ -126,7 +170,9 @@ static const char *const mydev_state_names[] = {
 	[MYDEV_STATE_GONE] = "gone",
 };
 
+/* clang-format off: as above. */
 MYDEV_VARIABLE(state, const char *, "%s", mydev_state_names[dev->rx.state]);
+/* clang-format on */
 
 static struct attribute *mydev_attrs[] = {
 	&dev_attr_id_vendor.attr,

@@ -13,7 +13,10 @@
 
 #include "mydev.h"
 
+/* clang-format off: it knows nothing of these macros. */
+
 DECLARE_EVENT_CLASS(mydev_transfer,
+
 	TP_PROTO(const struct mydev_device *dev, const struct urb *urb),
 	TP_ARGS(dev, urb),
 	TP_STRUCT__entry(
@@ -49,6 +52,7 @@ DEFINE_EVENT(mydev_transfer, mydev_complete,
 
 /* A packet goes to all members. */
 TRACE_EVENT(mydev_deliver,
+
 	TP_PROTO(const struct mydev_device *dev,
 		 const struct mydev_packet *pkt),
 	TP_ARGS(dev, pkt),
@@ -73,6 +77,7 @@ TRACE_EVENT(mydev_deliver,
 
 /* A client loses a packet, or the rest of one. */
 TRACE_EVENT(mydev_drop,
+
 	TP_PROTO(const struct mydev_client *client, u64 seq, u32 bytes),
 	TP_ARGS(client, seq, bytes),
 	TP_STRUCT__entry(
@@ -97,6 +102,7 @@ TRACE_EVENT(mydev_drop,
 );
 
 DECLARE_EVENT_CLASS(mydev_ring,
+
 	TP_PROTO(const struct mydev_device *dev),
 	TP_ARGS(dev),
 	TP_STRUCT__entry(
@@ -123,6 +129,8 @@ DEFINE_EVENT(mydev_ring, mydev_start,
 /* The last transfer came back and was not submitted again. */
 DEFINE_EVENT(mydev_ring, mydev_stop,
 	     TP_PROTO(const struct mydev_device *dev), TP_ARGS(dev));
+
+/* clang-format on */
 
 #endif /* MYDEV_TRACE_H */
 
