@@ -50,7 +50,7 @@ int mydev_pool_alloc(struct mydev_pool *pool, unsigned int nr,
 		struct mydev_buffer *buf = &pool->buffers[i];
 
 		buf->data = alloc_pages_exact(size, GFP_KERNEL | __GFP_ZERO |
-						    __GFP_NOWARN);
+							    __GFP_NOWARN);
 		if (!buf->data)
 			goto err_free;
 		buf->state = MYDEV_BUFFER_FREE;

@@ -29,8 +29,8 @@ static struct class mydev_class = {
 
 static int mydev_open(struct inode *inode, struct file *file)
 {
-	struct mydev_device *dev = container_of(inode->i_cdev,
-						struct mydev_device, cdev);
+	struct mydev_device *dev =
+		container_of(inode->i_cdev, struct mydev_device, cdev);
 	struct mydev_client *client;
 
 	client = mydev_client_open(dev, file->f_mode & FMODE_READ);

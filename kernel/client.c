@@ -23,8 +23,8 @@ const char *const mydev_policy_names[] = {
 	[MYDEV_POLICY_DROP_NEWEST] = "drop-newest",
 };
 
-#define MYDEV_POLL_IN	(EPOLLIN | EPOLLRDNORM)
-#define MYDEV_POLL_GONE	(EPOLLHUP | EPOLLERR)
+#define MYDEV_POLL_IN   (EPOLLIN | EPOLLRDNORM)
+#define MYDEV_POLL_GONE (EPOLLHUP | EPOLLERR)
 
 /**
  * mydev_client_wake() - tell readers, pollers and receivers of SIGIO
@@ -83,8 +83,8 @@ void mydev_client_left(struct mydev_client *client)
 /* The oldest packet of a client has waited for as long as it may. */
 static enum hrtimer_restart mydev_client_timer(struct hrtimer *timer)
 {
-	struct mydev_client *client = container_of(timer, struct mydev_client,
-						   timer);
+	struct mydev_client *client =
+		container_of(timer, struct mydev_client, timer);
 	struct mydev_device *dev = client->dev;
 	unsigned long flags;
 
@@ -410,8 +410,7 @@ int mydev_client_set_config(struct mydev_client *client,
 	client->policy = config->policy;
 	client->clock = config->clock;
 	client->watermark = config->watermark;
-	client->latency = ns_to_ktime((u64)config->latency_us *
-				      NSEC_PER_USEC);
+	client->latency = ns_to_ktime((u64)config->latency_us * NSEC_PER_USEC);
 	/* Whoever waits by the old settings may be content by the new ones. */
 	client->due = false;
 	mydev_client_arrived(client);

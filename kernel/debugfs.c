@@ -28,7 +28,8 @@ static int clients_show(struct seq_file *m, void *unused)
 	struct mydev_device *dev = m->private;
 	struct mydev_client *client;
 
-	seq_puts(m, "pid role mode policy lag-packets lag-bytes read-packets read-bytes lost-packets lost-bytes command\n");
+	seq_puts(m, "pid role mode policy lag-packets lag-bytes read-packets ");
+	seq_puts(m, "read-bytes lost-packets lost-bytes command\n");
 
 	spin_lock_irq(&dev->rx_lock);
 	list_for_each_entry(client, &dev->clients, list)
@@ -49,8 +50,8 @@ DEFINE_SHOW_ATTRIBUTE(clients);
 /* Failures are none of ours: debugfs is for looking, nothing depends on it. */
 void mydev_debugfs_add(struct mydev_device *dev)
 {
-	dev->debugfs = debugfs_create_dir(dev_name(&dev->dev),
-					  mydev_debugfs_root);
+	dev->debugfs =
+		debugfs_create_dir(dev_name(&dev->dev), mydev_debugfs_root);
 	debugfs_create_file("clients", 0400, dev->debugfs, dev, &clients_fops);
 }
 

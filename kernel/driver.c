@@ -9,7 +9,8 @@
 
 #include "mydev.h"
 
-/* clang-format off: entries of id tables. */
+/* Entries of id tables, one a line. */
+/* clang-format off */
 
 /* pid.codes gives this product id to everybody for tests at home. */
 #define MYDEV_TEST_ID							\
@@ -37,12 +38,14 @@ static struct usb_device_id mydev_ids[1 + MYDEV_MAX_IDS + 1] = {
 
 static char *ids;
 module_param(ids, charp, 0444);
-MODULE_PARM_DESC(ids, "More devices to bind: VVVV:PPPP[:IF],... in hexadecimal, IF is the interface number");
+MODULE_PARM_DESC(
+	ids,
+	"More devices to bind: VVVV:PPPP[:IF],... in hexadecimal, IF is the interface number");
 
 static void mydev_device_release(struct device *device)
 {
-	struct mydev_device *dev = container_of(device, struct mydev_device,
-						dev);
+	struct mydev_device *dev =
+		container_of(device, struct mydev_device, dev);
 
 	usb_put_intf(dev->intf);
 	usb_put_dev(dev->udev);
@@ -142,9 +145,8 @@ static int mydev_probe(struct usb_interface *intf,
 		goto err_unprepare;
 
 	dev_info(&intf->dev, "%s: %04x:%04x interface %u, IN %02x, OUT %02x\n",
-		 dev_name(&dev->dev), dev->info.id_vendor,
-		 dev->info.id_product, dev->info.interface_number,
-		 dev->info.ep_in, dev->info.ep_out);
+		 dev_name(&dev->dev), dev->info.id_vendor, dev->info.id_product,
+		 dev->info.interface_number, dev->info.ep_in, dev->info.ep_out);
 	return 0;
 
 err_unprepare:

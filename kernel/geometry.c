@@ -258,26 +258,28 @@ int mydev_rx_set_geometry(struct mydev_device *dev,
 	if (!dev->info.ep_in)
 		return -EOPNOTSUPP;
 	if (!geometry->transfers || geometry->transfers > MYDEV_MAX_TRANSFERS) {
-		dev_notice_ratelimited(&dev->dev, "%u transfers: must be 1 to %u\n",
+		dev_notice_ratelimited(&dev->dev,
+				       "%u transfers: must be 1 to %u\n",
 				       geometry->transfers,
 				       MYDEV_MAX_TRANSFERS);
 		return -ERANGE;
 	}
 	if (geometry->transfer_size < maxp ||
 	    geometry->transfer_size > MYDEV_MAX_TRANSFER_SIZE) {
-		dev_notice_ratelimited(&dev->dev, "transfer size %u: must be %u to %u bytes\n",
-				       geometry->transfer_size, maxp,
-				       MYDEV_MAX_TRANSFER_SIZE);
+		dev_notice_ratelimited(
+			&dev->dev, "transfer size %u: must be %u to %u bytes\n",
+			geometry->transfer_size, maxp, MYDEV_MAX_TRANSFER_SIZE);
 		return -ERANGE;
 	}
 	nr = geometry->transfers;
 	size = rounddown(geometry->transfer_size, maxp);
 	if (geometry->pool_bytes < (u64)(nr + 2) * size ||
 	    geometry->pool_bytes > MYDEV_MAX_POOL_BYTES) {
-		dev_notice_ratelimited(&dev->dev, "pool of %llu bytes: must be %llu (transfers + 2 buffers) to %u bytes\n",
-				       geometry->pool_bytes,
-				       (u64)(nr + 2) * size,
-				       MYDEV_MAX_POOL_BYTES);
+		dev_notice_ratelimited(
+			&dev->dev,
+			"pool of %llu bytes: must be %llu (transfers + 2 buffers) to %u bytes\n",
+			geometry->pool_bytes, (u64)(nr + 2) * size,
+			MYDEV_MAX_POOL_BYTES);
 		return -ERANGE;
 	}
 	nr_buffers = (u32)geometry->pool_bytes / size;

@@ -61,9 +61,8 @@ static bool mydev_ids_token(const char *token, size_t len,
 	    pos != end)
 		return false;
 
-	*id = (struct usb_device_id){ USB_DEVICE_INTERFACE_NUMBER(vendor,
-								  product,
-								  interface) };
+	*id = (struct usb_device_id){ USB_DEVICE_INTERFACE_NUMBER(
+		vendor, product, interface) };
 	return true;
 }
 

@@ -66,10 +66,11 @@ struct mydev_method {
 };
 
 /* What the descriptor must be good for. */
-#define MYDEV_NEEDS_READ	FMODE_READ
-#define MYDEV_NEEDS_WRITE	FMODE_WRITE
+#define MYDEV_NEEDS_READ  FMODE_READ
+#define MYDEV_NEEDS_WRITE FMODE_WRITE
 
-/* clang-format off: continuation marks in one column. */
+/* Continuation marks in one column. */
+/* clang-format off */
 #define MYDEV_METHOD(_cmd, _type, _last, _needs, _fn)			\
 	[_IOC_NR(_cmd)] = {						\
 		.min_size = offsetofend(_type, _last),			\

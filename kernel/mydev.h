@@ -54,12 +54,12 @@
 
 /* Packets that can be queued for one client: at first, and at most. */
 #define MYDEV_DEFAULT_DEPTH 1024
-#define MYDEV_MAX_DEPTH 65536
+#define MYDEV_MAX_DEPTH     65536
 
 /* Limits of the ring of one device. */
-#define MYDEV_MAX_TRANSFERS 128
+#define MYDEV_MAX_TRANSFERS     128
 #define MYDEV_MAX_TRANSFER_SIZE SZ_256K
-#define MYDEV_MAX_POOL_BYTES SZ_64M
+#define MYDEV_MAX_POOL_BYTES    SZ_64M
 
 /* How long one client may stop the ring while others wait, at first. */
 #define MYDEV_DEFAULT_STALL_MS 5000
@@ -457,10 +457,21 @@ void mydev_debugfs_exit(void);
 void mydev_debugfs_add(struct mydev_device *dev);
 void mydev_debugfs_remove(struct mydev_device *dev);
 #else
-static inline void mydev_debugfs_init(void) { }
-static inline void mydev_debugfs_exit(void) { }
-static inline void mydev_debugfs_add(struct mydev_device *dev) { }
-static inline void mydev_debugfs_remove(struct mydev_device *dev) { }
+static inline void mydev_debugfs_init(void)
+{
+}
+
+static inline void mydev_debugfs_exit(void)
+{
+}
+
+static inline void mydev_debugfs_add(struct mydev_device *dev)
+{
+}
+
+static inline void mydev_debugfs_remove(struct mydev_device *dev)
+{
+}
 #endif
 
 /* sysfs.c */

@@ -13,7 +13,7 @@
 #include "mydev.h"
 
 #define NR_BUFFERS 4
-#define SIZE PAGE_SIZE
+#define SIZE       PAGE_SIZE
 
 /* ids= */
 
@@ -25,8 +25,10 @@ static void ids_good(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mydev_ids_parse("", table, 3), 0);
 	KUNIT_EXPECT_EQ(test, mydev_ids_parse("\n", table, 3), 0);
 
-	KUNIT_ASSERT_EQ(test, mydev_ids_parse("1209:000a,0403:6001:02,F:fFfF\n",
-					      table, 3), 3);
+	KUNIT_ASSERT_EQ(test,
+			mydev_ids_parse("1209:000a,0403:6001:02,F:fFfF\n",
+					table, 3),
+			3);
 	KUNIT_EXPECT_EQ(test, table[0].idVendor, 0x1209);
 	KUNIT_EXPECT_EQ(test, table[0].idProduct, 0x000a);
 	KUNIT_EXPECT_EQ(test, table[0].match_flags, USB_DEVICE_ID_MATCH_DEVICE);
@@ -35,7 +37,7 @@ static void ids_good(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, table[1].bInterfaceNumber, 2);
 	KUNIT_EXPECT_EQ(test, table[1].match_flags,
 			USB_DEVICE_ID_MATCH_DEVICE |
-			USB_DEVICE_ID_MATCH_INT_NUMBER);
+				USB_DEVICE_ID_MATCH_INT_NUMBER);
 	KUNIT_EXPECT_EQ(test, table[2].idVendor, 0x000f);
 	KUNIT_EXPECT_EQ(test, table[2].idProduct, 0xffff);
 }
@@ -43,10 +45,24 @@ static void ids_good(struct kunit *test)
 static void ids_bad(struct kunit *test)
 {
 	static const char *const bad[] = {
-		",", "1209", "1209:", ":0001", "1209:0001:", "1209:0001,",
-		",1209:0001", "1209:0001,,1209:0002", "12090:0001",
-		"1209:00010", "1209:0001:123", "1209:0001:0:0", "0x1209:0001",
-		"1209-0001", "1209:000g", " 1209:0001", "1209:0001 ", "-1:1",
+		",",
+		"1209",
+		"1209:",
+		":0001",
+		"1209:0001:",
+		"1209:0001,",
+		",1209:0001",
+		"1209:0001,,1209:0002",
+		"12090:0001",
+		"1209:00010",
+		"1209:0001:123",
+		"1209:0001:0:0",
+		"0x1209:0001",
+		"1209-0001",
+		"1209:000g",
+		" 1209:0001",
+		"1209:0001 ",
+		"-1:1",
 	};
 	struct usb_device_id table[3];
 	size_t i;
@@ -131,8 +147,8 @@ static struct mydev_client *open_client(struct kunit *test, int i)
 }
 
 /* Sets policy, mode and depth of a client. */
-static void configure(struct kunit *test, struct mydev_client *client,
-		      u32 mode, u32 policy, u32 depth)
+static void configure(struct kunit *test, struct mydev_client *client, u32 mode,
+		      u32 policy, u32 depth)
 {
 	struct mydev_config config;
 
@@ -163,7 +179,8 @@ static bool receive(struct kunit *test, u8 fill, u32 length)
 		memset(buf->data, fill, length);
 		mydev_buffer_land(buf);
 		pack = length ? mydev_buffer_pack(&dev->pool, buf, length,
-						  &pkt.offset) : NULL;
+						  &pkt.offset)
+			      : NULL;
 		if (pack) {
 			pkt.buf = pack;
 			pkt.packed = true;
@@ -208,10 +225,10 @@ static void expect_identity(struct kunit *test, struct mydev_client *client)
 			kfifo_len(&client->queue.fifo));
 	KUNIT_EXPECT_EQ(test, stats.client_packets,
 			stats.client_read_packets + stats.client_lost_packets +
-			stats.client_queued_packets);
+				stats.client_queued_packets);
 	KUNIT_EXPECT_EQ(test, stats.client_bytes,
 			stats.client_read_bytes + stats.client_lost_bytes +
-			stats.client_queued_bytes);
+				stats.client_queued_bytes);
 }
 
 static void buffer_states(struct kunit *test)
@@ -633,7 +650,8 @@ static void stuck_client_is_lapped(struct kunit *test)
 static void any_mixture_goes_on(struct kunit *test)
 {
 	static const u32 policies[3] = {
-		MYDEV_POLICY_LOSSLESS, MYDEV_POLICY_DROP_OLDEST,
+		MYDEV_POLICY_LOSSLESS,
+		MYDEV_POLICY_DROP_OLDEST,
 		MYDEV_POLICY_DROP_NEWEST,
 	};
 	struct mydev_client *c[3];
@@ -662,23 +680,25 @@ static void any_mixture_goes_on(struct kunit *test)
 			break;
 		case 2:
 		case 3:
-			got = read_client(test, client, 1 + (state >> 8) % SIZE);
+			got = read_client(test, client,
+					  1 + (state >> 8) % SIZE);
 			if (got < 0)
-				KUNIT_ASSERT_TRUE(test, got == -EAGAIN ||
-						  got == -ENOBUFS ||
-						  got == -EMSGSIZE);
+				KUNIT_ASSERT_TRUE(test,
+						  got == -EAGAIN ||
+							  got == -ENOBUFS ||
+							  got == -EMSGSIZE);
 			break;
 		default:
 			/* Who holds everything up can always set it free. */
 			if (!receive(test, round,
-				     (state >> 8) % 3 ? (state >> 12) % 600 :
-							SIZE)) {
+				     (state >> 8) % 3 ? (state >> 12) % 600
+						      : SIZE)) {
 				for (i = 0; i < 3; i++)
 					while (read_client(test, c[i],
 							   2 * SIZE) != -EAGAIN)
 						;
-				KUNIT_ASSERT_TRUE(test, receive(test, round,
-								SIZE));
+				KUNIT_ASSERT_TRUE(test,
+						  receive(test, round, SIZE));
 			}
 		}
 		for (i = 0; i < 3; i++)
@@ -689,10 +709,7 @@ static void any_mixture_goes_on(struct kunit *test)
 }
 
 static struct kunit_case ids_cases[] = {
-	KUNIT_CASE(ids_good),
-	KUNIT_CASE(ids_bad),
-	KUNIT_CASE(ids_too_many),
-	{}
+	KUNIT_CASE(ids_good), KUNIT_CASE(ids_bad), KUNIT_CASE(ids_too_many), {}
 };
 
 static struct kunit_suite ids_suite = {

@@ -231,7 +231,8 @@ static bool mydev_queue_room(const struct mydev_client *client, u32 cost)
 	u64 limit = (u64)(dev->pool.nr - dev->rx.nr - 1) * dev->pool.size;
 
 	return kfifo_len(&client->queue.fifo) + !!client->tail_gap.packets <
-		       client->depth && client->held + cost <= limit;
+		       client->depth &&
+	       client->held + cost <= limit;
 }
 
 /**
@@ -352,7 +353,8 @@ void mydev_clients_event(struct mydev_device *dev, u32 event, int status)
 		if (!client->member || client->mode != MYDEV_MODE_PACKET)
 			continue;
 		pkt.time = mydev_client_time(client, now);
-		if (kfifo_avail(&client->queue.fifo) > MYDEV_MAX_TRANSFERS + 1 &&
+		if (kfifo_avail(&client->queue.fifo) >
+			    MYDEV_MAX_TRANSFERS + 1 &&
 		    mydev_queue_put(client, &pkt))
 			mydev_client_arrived(client);
 	}

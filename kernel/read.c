@@ -50,7 +50,8 @@ static u32 mydev_record_payload(const struct mydev_packet *pkt)
 static size_t mydev_record_size(const struct mydev_packet *pkt)
 {
 	return ALIGN(sizeof(struct mydev_packet_header) +
-		     mydev_record_payload(pkt), MYDEV_RECORD_ALIGN);
+			     mydev_record_payload(pkt),
+		     MYDEV_RECORD_ALIGN);
 }
 
 /* Bytes of the caller's buffer that an entry takes. */
@@ -96,8 +97,9 @@ bool mydev_client_worth(struct mydev_client *client)
 
 	if (client->gap.packets || mydev_client_end(client->dev) != -EAGAIN)
 		return true;
-	any = client->mode == MYDEV_MODE_PACKET ?
-		      !kfifo_is_empty(&client->queue.fifo) : bytes;
+	any = client->mode == MYDEV_MODE_PACKET
+		      ? !kfifo_is_empty(&client->queue.fifo)
+		      : bytes;
 	return any && (client->due || bytes >= client->watermark);
 }
 
@@ -386,9 +388,10 @@ static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
 				      iov_iter_count(to));
 			if (batch.mode == MYDEV_MODE_PACKET)
 				copied += mydev_read_record(&batch, pkt, to);
-			else if (pkt->type == MYDEV_RECORD_PACKET && pkt->length)
+			else if (pkt->type == MYDEV_RECORD_PACKET &&
+				 pkt->length)
 				copied += copy_to_iter(pkt->buf->data +
-						       pkt->offset,
+							       pkt->offset,
 						       pkt->length, to);
 		}
 		/* The caller gets no part of a record. */
@@ -434,9 +437,10 @@ ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
 	mydev_client_demand(client);
 	do {
 		/* A watermark is for those who wait, so it is waited for. */
-		ret = nonblock ? 0 :
-		      wait_event_interruptible(client->wait,
-					       mydev_client_ready(client));
+		ret = nonblock ? 0
+			       : wait_event_interruptible(
+					 client->wait,
+					 mydev_client_ready(client));
 		if (!ret)
 			ret = mydev_read_copy(client, to);
 	} while (ret == -EAGAIN && !nonblock);

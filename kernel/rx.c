@@ -148,9 +148,10 @@ static bool mydev_rx_submit(struct mydev_device *dev,
 	if (rx->state == MYDEV_STATE_RUNNING && ret != -EPERM &&
 	    ret != -ENODEV && ret != -ESHUTDOWN && ret != -ENOENT) {
 		dev->counters.errors++;
-		dev_warn_ratelimited(&dev->dev,
-				     "cannot submit a receive transfer (%d), will try again\n",
-				     ret);
+		dev_warn_ratelimited(
+			&dev->dev,
+			"cannot submit a receive transfer (%d), will try again\n",
+			ret);
 		mydev_rx_trouble(dev, ret);
 	}
 	mydev_rx_retire(dev, transfer);
@@ -171,10 +172,10 @@ static void mydev_rx_status(struct mydev_device *dev, int status)
 	case 0:
 		dev->rx.failures = 0;
 		return;
-	case -ENOENT:		/* poisoned by a stop */
+	case -ENOENT: /* poisoned by a stop */
 	case -ECONNRESET:
-	case -ESHUTDOWN:	/* the device, the interface or the host */
-	case -ENODEV:		/* controller is on its way out */
+	case -ESHUTDOWN: /* the device, the interface or the host */
+	case -ENODEV:    /* controller is on its way out */
 		return;
 	}
 
@@ -183,8 +184,8 @@ static void mydev_rx_status(struct mydev_device *dev, int status)
 	if (dev->rx.state != MYDEV_STATE_RUNNING)
 		return;
 	dev_warn_ratelimited(&dev->dev, "%s (%d), will try again\n",
-			     status == -EPIPE ? "the device stalled" :
-						"receive error",
+			     status == -EPIPE ? "the device stalled"
+					      : "receive error",
 			     status);
 	mydev_rx_trouble(dev, status);
 }
@@ -293,9 +294,8 @@ void mydev_rx_refill(struct mydev_device *dev)
 
 	do {
 		spin_lock_irqsave(&dev->rx_lock, flags);
-		transfer = list_first_entry_or_null(&rx->idle,
-						    struct mydev_transfer,
-						    list);
+		transfer = list_first_entry_or_null(
+			&rx->idle, struct mydev_transfer, list);
 		rx->in_flight++;
 		if (transfer && mydev_rx_arm(dev, transfer)) {
 			list_del(&transfer->list);
@@ -365,8 +365,8 @@ static int mydev_rx_mend(struct mydev_device *dev, bool halted)
 
 	if (!halted && dev->rx.failures < 2)
 		return 0;
-	ret = usb_clear_halt(dev->udev, usb_rcvbulkpipe(dev->udev,
-							dev->info.ep_in));
+	ret = usb_clear_halt(dev->udev,
+			     usb_rcvbulkpipe(dev->udev, dev->info.ep_in));
 	if (ret)
 		return ret;
 
@@ -423,9 +423,9 @@ static void mydev_rx_go(struct mydev_device *dev)
 	mydev_rx_unquiesce(dev);
 	spin_lock_irq(&dev->rx_lock);
 	if (rx->state == MYDEV_STATE_RECOVERING)
-		mydev_clients_event(dev, halted ? MYDEV_EVENT_STALL :
-						  MYDEV_EVENT_ERROR,
-				    rx->error);
+		mydev_clients_event(
+			dev, halted ? MYDEV_EVENT_STALL : MYDEV_EVENT_ERROR,
+			rx->error);
 	rx->state = MYDEV_STATE_RUNNING;
 	spin_unlock_irq(&dev->rx_lock);
 	mydev_rx_refill(dev);
@@ -433,8 +433,8 @@ static void mydev_rx_go(struct mydev_device *dev)
 
 void mydev_rx_work(struct work_struct *work)
 {
-	struct mydev_device *dev = container_of(work, struct mydev_device,
-						rx.work.work);
+	struct mydev_device *dev =
+		container_of(work, struct mydev_device, rx.work.work);
 
 	down_read(&dev->gate);
 	if (!dev->gone) {

@@ -40,8 +40,8 @@ static bool mydev_rx_can_go_on(struct mydev_device *dev)
  */
 void mydev_rx_stall_work(struct work_struct *work)
 {
-	struct mydev_device *dev = container_of(work, struct mydev_device,
-						rx.stall_work.work);
+	struct mydev_device *dev =
+		container_of(work, struct mydev_device, rx.stall_work.work);
 	struct mydev_rx *rx = &dev->rx;
 	bool lapped = false;
 
@@ -58,8 +58,9 @@ void mydev_rx_stall_work(struct work_struct *work)
 	} else if (!rx->stalled) {
 		rx->stalled = true;
 		rx->stall_start = jiffies;
-	} else if (time_after_eq(jiffies, rx->stall_start +
-					  msecs_to_jiffies(rx->stall_ms))) {
+	} else if (time_after_eq(jiffies,
+				 rx->stall_start +
+					 msecs_to_jiffies(rx->stall_ms))) {
 		lapped = mydev_clients_lap(dev, mydev_rx_can_go_on);
 		rx->stalled = false;
 	}

@@ -12,7 +12,8 @@ static struct mydev_device *to_mydev(struct device *device)
 	return container_of(device, struct mydev_device, dev);
 }
 
-/* clang-format off: attributes in columns, one a line. */
+/* Attributes, one a line. */
+/* clang-format off */
 
 /* What is constant from probe on. */
 #define MYDEV_CONSTANT(_name, _format, _value)				\
@@ -143,7 +144,8 @@ static DEVICE_ATTR_RW(pool_bytes);
 static ssize_t stall_ms_show(struct device *device,
 			     struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%u\n", READ_ONCE(to_mydev(device)->rx.stall_ms));
+	return sysfs_emit(buf, "%u\n",
+			  READ_ONCE(to_mydev(device)->rx.stall_ms));
 }
 
 static ssize_t stall_ms_store(struct device *device,
@@ -170,7 +172,7 @@ static const char *const mydev_state_names[] = {
 	[MYDEV_STATE_GONE] = "gone",
 };
 
-/* clang-format off: as above. */
+/* clang-format off */
 MYDEV_VARIABLE(state, const char *, "%s", mydev_state_names[dev->rx.state]);
 /* clang-format on */
 
@@ -196,7 +198,7 @@ static struct attribute *mydev_attrs[] = {
 	&dev_attr_clients.attr,
 	&dev_attr_in_flight.attr,
 	&dev_attr_state.attr,
-	NULL
+	NULL,
 };
 
 /* A device without a string or an endpoint has no file for it. */
@@ -240,7 +242,7 @@ static struct attribute *mydev_stats_attrs[] = {
 	&dev_attr_errors.attr,
 	&dev_attr_stalls.attr,
 	&dev_attr_ring_stops.attr,
-	NULL
+	NULL,
 };
 
 static const struct attribute_group mydev_stats_group = {
@@ -248,8 +250,5 @@ static const struct attribute_group mydev_stats_group = {
 	.attrs = mydev_stats_attrs,
 };
 
-const struct attribute_group *mydev_groups[] = {
-	&mydev_group,
-	&mydev_stats_group,
-	NULL
-};
+const struct attribute_group *mydev_groups[] = { &mydev_group,
+						 &mydev_stats_group, NULL };

@@ -13,7 +13,8 @@
 
 #include "mydev.h"
 
-/* clang-format off: it knows nothing of these macros. */
+/* clang-format knows nothing of these macros. */
+/* clang-format off */
 
 DECLARE_EVENT_CLASS(mydev_transfer,
 

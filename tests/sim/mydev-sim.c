@@ -245,7 +245,8 @@ static int daemonize(void)
 	int fds[2];
 	pid_t pid;
 
-	if (pipe2(fds, O_CLOEXEC) || (pid = fork()) < 0) {
+	pid = pipe2(fds, O_CLOEXEC) ? -1 : fork();
+	if (pid < 0) {
 		sim_log("cannot start in the background: %s", strerror(errno));
 		return -1;
 	}

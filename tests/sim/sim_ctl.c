@@ -189,7 +189,7 @@ static void hang_up(struct sim *s, unsigned int i)
 
 void ctl_serve(struct sim *s, unsigned int i)
 {
-	typeof(&s->ctl.client[i]) c = &s->ctl.client[i];
+	typeof(s->ctl.client[i]) *c = &s->ctl.client[i];
 	ssize_t n = read(c->fd, c->line + c->len, SIM_LINE - c->len);
 	char *end;
 

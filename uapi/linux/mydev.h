@@ -80,8 +80,8 @@
  * Requests. The size of the argument is in the argument, not in the number,
  * so a number stays what it is when its structure grows.
  */
-#define MYDEV_IOC_GET_INFO  _IO(MYDEV_IOC_TYPE, 0x00) /* struct mydev_info */
-#define MYDEV_IOC_GET_STATS _IO(MYDEV_IOC_TYPE, 0x01) /* struct mydev_stats */
+#define MYDEV_IOC_GET_INFO   _IO(MYDEV_IOC_TYPE, 0x00) /* struct mydev_info */
+#define MYDEV_IOC_GET_STATS  _IO(MYDEV_IOC_TYPE, 0x01) /* struct mydev_stats */
 #define MYDEV_IOC_GET_CONFIG _IO(MYDEV_IOC_TYPE, 0x02) /* struct mydev_config */
 #define MYDEV_IOC_SET_CONFIG _IO(MYDEV_IOC_TYPE, 0x03) /* struct mydev_config */
 #define MYDEV_IOC_GET_GEOMETRY \
@@ -90,19 +90,19 @@
 	_IO(MYDEV_IOC_TYPE, 0x05) /* struct mydev_geometry */
 
 /* mydev_info.features: what this kernel and this interface can do */
-#define MYDEV_FEATURE_READ	(1ULL << 0) /* there is a bulk IN endpoint */
-#define MYDEV_FEATURE_NOWAIT	(1ULL << 1) /* RWF_NOWAIT and io_uring */
-#define MYDEV_FEATURE_CONFIG	(1ULL << 2) /* struct mydev_config, records */
-#define MYDEV_FEATURE_GEOMETRY	(1ULL << 3) /* struct mydev_geometry */
+#define MYDEV_FEATURE_READ     (1ULL << 0) /* there is a bulk IN endpoint */
+#define MYDEV_FEATURE_NOWAIT   (1ULL << 1) /* RWF_NOWAIT and io_uring */
+#define MYDEV_FEATURE_CONFIG   (1ULL << 2) /* struct mydev_config, records */
+#define MYDEV_FEATURE_GEOMETRY (1ULL << 3) /* struct mydev_geometry */
 
 /* mydev_info.speed; the values are those of the kernel's usb_device_speed */
-#define MYDEV_SPEED_UNKNOWN	0
-#define MYDEV_SPEED_LOW		1
-#define MYDEV_SPEED_FULL	2
-#define MYDEV_SPEED_HIGH	3
-#define MYDEV_SPEED_WIRELESS	4
-#define MYDEV_SPEED_SUPER	5
-#define MYDEV_SPEED_SUPER_PLUS	6
+#define MYDEV_SPEED_UNKNOWN    0
+#define MYDEV_SPEED_LOW        1
+#define MYDEV_SPEED_FULL       2
+#define MYDEV_SPEED_HIGH       3
+#define MYDEV_SPEED_WIRELESS   4
+#define MYDEV_SPEED_SUPER      5
+#define MYDEV_SPEED_SUPER_PLUS 6
 
 /**
  * struct mydev_info - what the device is, MYDEV_IOC_GET_INFO
@@ -166,11 +166,11 @@ struct mydev_info {
 };
 
 /* mydev_stats.state: what the receive ring is doing */
-#define MYDEV_STATE_IDLE	0 /* nobody has asked for data */
-#define MYDEV_STATE_RUNNING	1 /* transfers are in flight, or could be */
-#define MYDEV_STATE_RECOVERING	2 /* after an error, before the next try */
-#define MYDEV_STATE_FAILED	3 /* gave up; see EIO above */
-#define MYDEV_STATE_GONE	4 /* unplugged */
+#define MYDEV_STATE_IDLE       0 /* nobody has asked for data */
+#define MYDEV_STATE_RUNNING    1 /* transfers are in flight, or could be */
+#define MYDEV_STATE_RECOVERING 2 /* after an error, before the next try */
+#define MYDEV_STATE_FAILED     3 /* gave up; see EIO above */
+#define MYDEV_STATE_GONE       4 /* unplugged */
 
 /**
  * struct mydev_stats - counters, MYDEV_IOC_GET_STATS
@@ -225,18 +225,18 @@ struct mydev_stats {
 };
 
 /* mydev_config.mode: what read() returns */
-#define MYDEV_MODE_STREAM	0 /* bytes, as from a pipe */
-#define MYDEV_MODE_PACKET	1 /* whole records, see mydev_packet_header */
+#define MYDEV_MODE_STREAM 0 /* bytes, as from a pipe */
+#define MYDEV_MODE_PACKET 1 /* whole records, see mydev_packet_header */
 
 /* mydev_config.policy: what happens when this client falls behind */
-#define MYDEV_POLICY_LOSSLESS	 0 /* the device has to wait */
+#define MYDEV_POLICY_LOSSLESS    0 /* the device has to wait */
 #define MYDEV_POLICY_DROP_OLDEST 1 /* its oldest packets are dropped */
 #define MYDEV_POLICY_DROP_NEWEST 2 /* new packets are not queued for it */
 
 /* mydev_config.clock: of the timestamps */
-#define MYDEV_CLOCK_MONOTONIC	0
-#define MYDEV_CLOCK_BOOTTIME	1
-#define MYDEV_CLOCK_REALTIME	2
+#define MYDEV_CLOCK_MONOTONIC 0
+#define MYDEV_CLOCK_BOOTTIME  1
+#define MYDEV_CLOCK_REALTIME  2
 
 /**
  * struct mydev_config - settings of one client, MYDEV_IOC_GET/SET_CONFIG
@@ -297,15 +297,15 @@ struct mydev_geometry {
 };
 
 /* mydev_packet_header.type */
-#define MYDEV_RECORD_PACKET	0 /* payload: what one transfer delivered */
-#define MYDEV_RECORD_GAP	1 /* payload: struct mydev_gap_record */
-#define MYDEV_RECORD_EVENT	2 /* payload: struct mydev_event_record */
+#define MYDEV_RECORD_PACKET 0 /* payload: what one transfer delivered */
+#define MYDEV_RECORD_GAP    1 /* payload: struct mydev_gap_record */
+#define MYDEV_RECORD_EVENT  2 /* payload: struct mydev_event_record */
 
 /* mydev_packet_header.flags */
 /* The transfer was full: the device's message goes on in the next packet. */
-#define MYDEV_PACKET_CONTINUES	(1U << 0)
+#define MYDEV_PACKET_CONTINUES (1U << 0)
 /* The first bytes of the packet were read in stream mode. */
-#define MYDEV_PACKET_PARTIAL	(1U << 1)
+#define MYDEV_PACKET_PARTIAL (1U << 1)
 
 /**
  * struct mydev_packet_header - what precedes each record in packet mode
@@ -350,8 +350,8 @@ struct mydev_gap_record {
 };
 
 /* mydev_event_record.event */
-#define MYDEV_EVENT_STALL	1 /* the device stalled, the halt is cleared */
-#define MYDEV_EVENT_ERROR	2 /* an error of the bus, receiving goes on */
+#define MYDEV_EVENT_STALL 1 /* the device stalled, the halt is cleared */
+#define MYDEV_EVENT_ERROR 2 /* an error of the bus, receiving goes on */
 
 /**
  * struct mydev_event_record - something happened to the stream, at this place
