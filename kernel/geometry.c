@@ -104,9 +104,10 @@ void mydev_rx_remove_member(struct mydev_device *dev)
  * @dev: the device; its endpoints and speed are known
  *
  * In flight is what the host controller can fill while nobody schedules us:
- * about 5 ms of data at the speed of the bus, and at SuperSpeed 1 MiB, which
- * is also what keeps the bus busy between two completions. The pool holds four
- * times as much, which is how far clients may drift apart.
+ * about 5 ms of data at the speed of the bus, and at SuperSpeed 1.5 MiB, which
+ * is also what keeps the bus busy between two completions, and 48 packets where
+ * they are small. The pool holds about three times as much, which is how far
+ * clients may drift apart.
  */
 void mydev_rx_init(struct mydev_device *dev)
 {
@@ -122,13 +123,16 @@ void mydev_rx_init(struct mydev_device *dev)
 		return;
 
 	if (dev->udev->speed >= USB_SPEED_SUPER) {
-		rx->nr = 32;
+		rx->nr = 48;
+		rx->nr_buffers = 128;
 		rx->size = SZ_32K;
 	} else if (dev->udev->speed == USB_SPEED_HIGH) {
 		rx->nr = 16;
+		rx->nr_buffers = 64;
 		rx->size = SZ_16K;
 	} else {
 		rx->nr = 8;
+		rx->nr_buffers = 32;
 		rx->size = SZ_4K;
 	}
 	/*
@@ -136,7 +140,6 @@ void mydev_rx_init(struct mydev_device *dev)
 	 * controller fail with an overflow when a full packet meets the rest.
 	 */
 	rx->size = rounddown(rx->size, maxp);
-	rx->nr_buffers = 4 * rx->nr;
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_rx_init);
 

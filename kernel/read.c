@@ -359,6 +359,90 @@ static size_t mydev_read_record(const struct mydev_batch *batch,
 }
 
 /**
+ * mydev_read_run() - join what lies next to each other
+ * @batch: the batch
+ * @first: index of the first packet of the run, with at least one byte
+ * @length: bytes of the run
+ *
+ * Small packets are packed one behind the other, so for a byte stream one copy
+ * can do for many.
+ *
+ * Return: index of the first entry behind the run.
+ */
+static unsigned int mydev_read_run(const struct mydev_batch *batch,
+				   unsigned int first, size_t *length)
+{
+	const struct mydev_packet *pkt = &batch->pkts[first];
+	unsigned int i = first + 1;
+
+	*length = pkt->length;
+	for (; i < batch->nr; i++) {
+		const struct mydev_packet *next = &batch->pkts[i];
+
+		if (next->type != MYDEV_RECORD_PACKET ||
+		    next->buf != pkt->buf ||
+		    next->offset != pkt->offset + *length)
+			break;
+		*length += next->length;
+	}
+	return i;
+}
+
+/**
+ * mydev_read_stream() - copy a batch as bytes
+ * @batch: the batch
+ * @to: where to
+ * @wanted: bytes that should have been copied
+ *
+ * Return: bytes copied.
+ */
+static size_t mydev_read_stream(const struct mydev_batch *batch,
+				struct iov_iter *to, size_t *wanted)
+{
+	size_t copied = 0, length;
+	unsigned int i = 0;
+
+	while (i < batch->nr && copied == *wanted) {
+		const struct mydev_packet *pkt = &batch->pkts[i];
+
+		if (pkt->type != MYDEV_RECORD_PACKET || !pkt->length) {
+			i++;
+			continue;
+		}
+		i = mydev_read_run(batch, i, &length);
+		*wanted += min(length, iov_iter_count(to));
+		copied +=
+			copy_to_iter(pkt->buf->data + pkt->offset, length, to);
+	}
+	return copied;
+}
+
+/**
+ * mydev_read_records() - copy a batch as records
+ * @batch: the batch; all of its records fit
+ * @to: where to
+ * @wanted: bytes that should have been copied
+ *
+ * Return: bytes copied of whole records: the caller gets no part of one.
+ */
+static size_t mydev_read_records(const struct mydev_batch *batch,
+				 struct iov_iter *to, size_t *wanted)
+{
+	size_t copied = 0;
+	unsigned int i;
+
+	for (i = 0; i < batch->nr; i++) {
+		size_t size = mydev_record_size(&batch->pkts[i]);
+
+		*wanted += size;
+		if (mydev_read_record(batch, &batch->pkts[i], to) < size)
+			break;
+		copied += size;
+	}
+	return copied;
+}
+
+/**
  * mydev_read_copy() - copy what is queued
  * @client: a member, its read_mutex held
  * @to: where to, not empty
@@ -372,31 +456,17 @@ static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
 	ssize_t done = 0;
 
 	while (iov_iter_count(to)) {
-		size_t whole = 0, copied = 0, wanted = 0;
-		unsigned int i;
+		size_t copied, wanted = 0;
 		int ret;
 
 		ret = mydev_read_pin(client, &batch, iov_iter_count(to), !done);
 		if (ret)
 			return done ?: ret;
 
-		for (i = 0; i < batch.nr && copied == wanted; i++) {
-			const struct mydev_packet *pkt = &batch.pkts[i];
-
-			whole = copied;
-			wanted += min(mydev_batch_need(&batch, pkt),
-				      iov_iter_count(to));
-			if (batch.mode == MYDEV_MODE_PACKET)
-				copied += mydev_read_record(&batch, pkt, to);
-			else if (pkt->type == MYDEV_RECORD_PACKET &&
-				 pkt->length)
-				copied += copy_to_iter(pkt->buf->data +
-							       pkt->offset,
-						       pkt->length, to);
-		}
-		/* The caller gets no part of a record. */
-		if (copied < wanted && batch.mode == MYDEV_MODE_PACKET)
-			copied = whole;
+		if (batch.mode == MYDEV_MODE_PACKET)
+			copied = mydev_read_records(&batch, to, &wanted);
+		else
+			copied = mydev_read_stream(&batch, to, &wanted);
 		mydev_read_unpin(client, &batch, copied);
 
 		done += copied;
