@@ -67,8 +67,8 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_pool_alloc);
 
 /**
  * mydev_pool_free() - give the memory of a pool back
- * @pool: all of its buffers are free, and nobody else looks at it any more;
- *	without memory already is fine
+ * @pool: all of its buffers are free, none is being packed, and nobody else
+ *	looks at it any more; without memory already is fine
  *
  * Context: process context.
  */
@@ -79,7 +79,6 @@ void mydev_pool_free(struct mydev_pool *pool)
 	if (!pool->buffers)
 		return;
 
-	mydev_pool_seal(pool);
 	for (i = 0; i < pool->nr; i++) {
 		struct mydev_buffer *buf = &pool->buffers[i];
 
@@ -98,13 +97,16 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_pool_free);
 /**
  * mydev_pool_move() - put the memory of one pool into another
  * @to: without memory
- * @from: all of its buffers are free; without memory afterwards
+ * @from: no client holds any of its buffers; without memory afterwards
  *
  * Context: rx_lock held if anybody can look at one of them.
  */
 void mydev_pool_move(struct mydev_pool *to, struct mydev_pool *from)
 {
+	mydev_pool_seal(from);
 	*to = *from;
+	if (!from->buffers)
+		return;
 	list_replace_init(&from->free, &to->free);
 	from->buffers = NULL;
 	from->nr_free = 0;

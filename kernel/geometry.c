@@ -21,8 +21,13 @@ static void mydev_rx_free_transfers(struct mydev_transfer *transfers,
 static void mydev_rx_free(struct mydev_device *dev)
 {
 	struct mydev_rx *rx = &dev->rx;
+	struct mydev_pool pool;
 
-	mydev_pool_free(&dev->pool);
+	/* Whoever looks at the counters sees all of a pool or nothing of it. */
+	spin_lock_irq(&dev->rx_lock);
+	mydev_pool_move(&pool, &dev->pool);
+	spin_unlock_irq(&dev->rx_lock);
+	mydev_pool_free(&pool);
 	mydev_rx_free_transfers(rx->transfers, rx->nr);
 	rx->transfers = NULL;
 	INIT_LIST_HEAD(&rx->idle);
@@ -34,6 +39,7 @@ static void mydev_rx_free(struct mydev_device *dev)
 static int mydev_rx_alloc(struct mydev_device *dev)
 {
 	struct mydev_rx *rx = &dev->rx;
+	struct mydev_pool pool;
 	unsigned int i;
 
 	rx->transfers = kcalloc(rx->nr, sizeof(*rx->transfers), GFP_KERNEL);
@@ -53,8 +59,12 @@ static int mydev_rx_alloc(struct mydev_device *dev)
 		list_add_tail(&transfer->list, &rx->idle);
 	}
 
-	if (!mydev_pool_alloc(&dev->pool, rx->nr_buffers, rx->size))
-		return 0;
+	if (mydev_pool_alloc(&pool, rx->nr_buffers, rx->size))
+		goto err_free;
+	spin_lock_irq(&dev->rx_lock);
+	mydev_pool_move(&dev->pool, &pool);
+	spin_unlock_irq(&dev->rx_lock);
+	return 0;
 
 err_free:
 	mydev_rx_free(dev);
@@ -169,12 +179,13 @@ void mydev_rx_get_geometry(struct mydev_device *dev,
 /* Context: rx_mutex held. Nobody asks for data, and nobody has any. */
 static bool mydev_rx_unused(struct mydev_device *dev)
 {
+	struct mydev_pool *pool = &dev->pool;
 	bool unused;
 
 	spin_lock_irq(&dev->rx_lock);
+	mydev_pool_seal(pool);
 	unused = !dev->rx.wanted && !dev->rx.in_flight &&
-		 (!dev->pool.buffers ||
-		  dev->pool.nr_free + !!dev->pool.pack == dev->pool.nr);
+		 (!pool->buffers || pool->nr_free == pool->nr);
 	spin_unlock_irq(&dev->rx_lock);
 	return unused;
 }
@@ -214,7 +225,6 @@ static int mydev_rx_rebuild(struct mydev_device *dev, unsigned int nr,
 	struct mydev_pool pool;
 
 	spin_lock_irq(&dev->rx_lock);
-	mydev_pool_seal(&dev->pool);
 	mydev_pool_move(&pool, &dev->pool);
 	spin_unlock_irq(&dev->rx_lock);
 	INIT_LIST_HEAD(&rx->idle);
