@@ -8,6 +8,7 @@
 #include <linux/pid.h>
 #include <linux/poll.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "mydev.h"
@@ -57,7 +58,8 @@ void mydev_client_arrived(struct mydev_client *client)
 {
 	if (mydev_client_worth(client))
 		mydev_client_wake(client, MYDEV_POLL_IN, POLL_IN);
-	else if (client->latency && !hrtimer_is_queued(&client->timer))
+	else if (client->latency && !kfifo_is_empty(&client->queue.fifo) &&
+		 !hrtimer_is_queued(&client->timer))
 		hrtimer_start(&client->timer, client->latency,
 			      HRTIMER_MODE_REL_SOFT);
 }
@@ -111,10 +113,8 @@ void mydev_clients_flush(struct mydev_device *dev)
 	struct mydev_client *client;
 
 	list_for_each_entry(client, &dev->clients, list) {
-		if (!client->member || kfifo_is_empty(&client->queue.fifo))
-			continue;
-		client->due = true;
-		mydev_client_arrived(client);
+		if (client->member)
+			mydev_client_arrived(client);
 	}
 }
 
@@ -223,13 +223,12 @@ void mydev_client_close(struct mydev_client *client)
 	spin_lock_irq(&dev->rx_lock);
 	list_del(&client->list);
 	dev->nr_clients--;
-	if (client->member)
-		mydev_queue_clear(client);
 	if (client->demanded)
 		mydev_rx_unwant(dev);
 	spin_unlock_irq(&dev->rx_lock);
 
 	if (client->member) {
+		mydev_queue_clear(client);
 		mydev_rx_settle(dev);
 		mydev_rx_remove_member(dev);
 	}
@@ -390,16 +389,30 @@ int mydev_client_set_config(struct mydev_client *client,
 {
 	struct mydev_device *dev = client->dev;
 	struct mydev_queue queue = {};
+	unsigned int old_depth, depth, noio;
 	int ret = 0;
 
 	/* One change at a time: the depth must not change in between. */
 	mutex_lock(&dev->rx_mutex);
-	if (config->queue_depth != client->depth) {
-		/* What is queued now must fit as well. */
-		ret = mydev_queue_alloc(&queue, max(config->queue_depth,
-						    client->depth));
-		if (ret)
-			goto out;
+	spin_lock_irq(&dev->rx_lock);
+	/* From here on the queue grows by no more than what is in flight. */
+	old_depth = client->depth;
+	client->depth = min(old_depth, config->queue_depth);
+	/* What is queued must fit, and may be more than the depth. */
+	depth = max(config->queue_depth, kfifo_len(&client->queue.fifo));
+	spin_unlock_irq(&dev->rx_lock);
+
+	if (mydev_queue_slots(depth) != kfifo_size(&client->queue.fifo)) {
+		/* Disconnect takes rx_mutex, and storage may wait for that. */
+		noio = memalloc_noio_save();
+		ret = mydev_queue_alloc(&queue, depth);
+		memalloc_noio_restore(noio);
+	}
+	if (ret) {
+		spin_lock_irq(&dev->rx_lock);
+		client->depth = old_depth;
+		spin_unlock_irq(&dev->rx_lock);
+		goto out;
 	}
 
 	spin_lock_irq(&dev->rx_lock);
@@ -413,6 +426,7 @@ int mydev_client_set_config(struct mydev_client *client,
 	client->latency = ns_to_ktime((u64)config->latency_us * NSEC_PER_USEC);
 	/* Whoever waits by the old settings may be content by the new ones. */
 	client->due = false;
+	hrtimer_try_to_cancel(&client->timer);
 	mydev_client_arrived(client);
 	spin_unlock_irq(&dev->rx_lock);
 

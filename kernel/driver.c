@@ -95,6 +95,23 @@ static void mydev_describe(struct mydev_device *dev,
 	}
 }
 
+/**
+ * mydev_device_stop() - the interface is no longer ours
+ * @dev: the device, withdrawn
+ *
+ * Context: process context; waits for whoever talks to the hardware.
+ */
+static void mydev_device_stop(struct mydev_device *dev)
+{
+	down_write(&dev->gate);
+	spin_lock_irq(&dev->rx_lock);
+	dev->gone = true;
+	spin_unlock_irq(&dev->rx_lock);
+	up_write(&dev->gate);
+
+	mydev_rx_shutdown(dev);
+}
+
 static int mydev_probe(struct usb_interface *intf,
 		       const struct usb_device_id *id)
 {
@@ -150,6 +167,8 @@ static int mydev_probe(struct usb_interface *intf,
 	return 0;
 
 err_unprepare:
+	/* A node that somebody made by hand may have been opened already. */
+	mydev_device_stop(dev);
 	mydev_debugfs_remove(dev);
 	usb_set_intfdata(intf, NULL);
 	mydev_chardev_unprepare(dev);
@@ -164,14 +183,7 @@ static void mydev_disconnect(struct usb_interface *intf)
 
 	mydev_chardev_withdraw(dev);
 	mydev_debugfs_remove(dev);
-
-	down_write(&dev->gate);
-	spin_lock_irq(&dev->rx_lock);
-	dev->gone = true;
-	spin_unlock_irq(&dev->rx_lock);
-	up_write(&dev->gate);
-
-	mydev_rx_shutdown(dev);
+	mydev_device_stop(dev);
 
 	dev_info(&intf->dev, "%s: gone\n", dev_name(&dev->dev));
 	usb_set_intfdata(intf, NULL);

@@ -4,6 +4,7 @@
  * has their memory: from the first member on, so that no want of it can turn up
  * in the middle of the stream.
  */
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "mydev.h"
@@ -40,11 +41,13 @@ static int mydev_rx_alloc(struct mydev_device *dev)
 {
 	struct mydev_rx *rx = &dev->rx;
 	struct mydev_pool pool;
-	unsigned int i;
+	unsigned int i, noio;
 
+	/* Disconnect takes rx_mutex, and storage may wait for that. */
+	noio = memalloc_noio_save();
 	rx->transfers = kcalloc(rx->nr, sizeof(*rx->transfers), GFP_KERNEL);
 	if (!rx->transfers)
-		return -ENOMEM;
+		goto err_free;
 
 	for (i = 0; i < rx->nr; i++) {
 		struct mydev_transfer *transfer = &rx->transfers[i];
@@ -64,9 +67,11 @@ static int mydev_rx_alloc(struct mydev_device *dev)
 	spin_lock_irq(&dev->rx_lock);
 	mydev_pool_move(&dev->pool, &pool);
 	spin_unlock_irq(&dev->rx_lock);
+	memalloc_noio_restore(noio);
 	return 0;
 
 err_free:
+	memalloc_noio_restore(noio);
 	mydev_rx_free(dev);
 	return -ENOMEM;
 }
@@ -125,6 +130,7 @@ void mydev_rx_init(struct mydev_device *dev)
 	unsigned int maxp = dev->info.ep_in_max_packet;
 
 	INIT_LIST_HEAD(&rx->idle);
+	init_waitqueue_head(&rx->quiet);
 	INIT_DELAYED_WORK(&rx->work, mydev_rx_work);
 	INIT_DELAYED_WORK(&rx->stall_work, mydev_rx_stall_work);
 	rx->stall_ms = MYDEV_DEFAULT_STALL_MS;
@@ -175,6 +181,7 @@ void mydev_rx_get_geometry(struct mydev_device *dev,
 	geometry->max_pool_bytes = MYDEV_MAX_POOL_BYTES;
 	geometry->reserved = 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_rx_get_geometry);
 
 /* Context: rx_mutex held. Nobody asks for data, and nobody has any. */
 static bool mydev_rx_unused(struct mydev_device *dev)
@@ -258,7 +265,7 @@ static int mydev_rx_rebuild(struct mydev_device *dev, unsigned int nr,
  *
  * Context: process context; takes rx_mutex.
  * Return: 0, -EOPNOTSUPP if there is nothing to receive from, -ENODEV, -ERANGE
- * for a value beyond its limit, which the log names, -EBUSY while somebody asks
+ * for a value beyond its limit, -EBUSY while somebody asks
  * for data or has some queued, -ENOMEM; on error everything is as it was.
  */
 int mydev_rx_set_geometry(struct mydev_device *dev,
@@ -270,33 +277,19 @@ int mydev_rx_set_geometry(struct mydev_device *dev,
 
 	if (!dev->info.ep_in)
 		return -EOPNOTSUPP;
-	if (!geometry->transfers || geometry->transfers > MYDEV_MAX_TRANSFERS) {
-		dev_notice_ratelimited(&dev->dev,
-				       "%u transfers: must be 1 to %u\n",
-				       geometry->transfers,
-				       MYDEV_MAX_TRANSFERS);
+	if (!geometry->transfers || geometry->transfers > MYDEV_MAX_TRANSFERS)
 		return -ERANGE;
-	}
 	if (geometry->transfer_size < maxp ||
-	    geometry->transfer_size > MYDEV_MAX_TRANSFER_SIZE) {
-		dev_notice_ratelimited(
-			&dev->dev, "transfer size %u: must be %u to %u bytes\n",
-			geometry->transfer_size, maxp, MYDEV_MAX_TRANSFER_SIZE);
+	    geometry->transfer_size > MYDEV_MAX_TRANSFER_SIZE)
 		return -ERANGE;
-	}
 	nr = geometry->transfers;
 	size = rounddown(geometry->transfer_size, maxp);
 	if (geometry->pool_bytes < (u64)(nr + 2) * size ||
-	    geometry->pool_bytes > MYDEV_MAX_POOL_BYTES) {
-		dev_notice_ratelimited(
-			&dev->dev,
-			"pool of %llu bytes: must be %llu (transfers + 2 buffers) to %u bytes\n",
-			geometry->pool_bytes, (u64)(nr + 2) * size,
-			MYDEV_MAX_POOL_BYTES);
+	    geometry->pool_bytes > MYDEV_MAX_POOL_BYTES)
 		return -ERANGE;
-	}
 	nr_buffers = (u32)geometry->pool_bytes / size;
 
+	down_read(&dev->gate);
 	mutex_lock(&dev->rx_mutex);
 	if (dev->gone) {
 		ret = -ENODEV;
@@ -312,5 +305,7 @@ int mydev_rx_set_geometry(struct mydev_device *dev,
 		mydev_rx_use_geometry(dev, nr, nr_buffers, size);
 out:
 	mutex_unlock(&dev->rx_mutex);
+	up_read(&dev->gate);
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_rx_set_geometry);

@@ -88,8 +88,11 @@ int mydev_ids_parse(const char *ids, struct usb_device_id *table,
 		return 0;
 
 	for (;;) {
-		size_t len = strcspn(ids, ",\n");
-		bool last = ids[len] != ',';
+		size_t len = strcspn(ids, ",");
+		bool last = !ids[len];
+
+		if (last && len && ids[len - 1] == '\n')
+			len--;
 
 		/* The empty list is fine, an empty token is a typing error. */
 		if (!len && !n && last)

@@ -5,6 +5,7 @@
  * function and one line in the table.
  */
 #include <linux/build_bug.h>
+#include <linux/nospec.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -183,13 +184,15 @@ long mydev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	void __user *uarg = (void __user *)arg;
 	const struct mydev_method *method;
 	union mydev_argument argument;
+	unsigned int nr = _IOC_NR(cmd);
 	u32 size;
 	int ret;
 
-	if (_IOC_NR(cmd) >= ARRAY_SIZE(mydev_methods))
+	if (nr >= ARRAY_SIZE(mydev_methods))
 		return -ENOTTY;
-	method = &mydev_methods[_IOC_NR(cmd)];
-	if (!method->fn || cmd != _IO(MYDEV_IOC_TYPE, _IOC_NR(cmd)))
+	nr = array_index_nospec(nr, ARRAY_SIZE(mydev_methods));
+	method = &mydev_methods[nr];
+	if (!method->fn || cmd != _IO(MYDEV_IOC_TYPE, nr))
 		return -ENOTTY;
 
 	if (~(__force u32)file->f_mode & method->needs)

@@ -207,6 +207,7 @@ struct mydev_transfer {
  * @failures: errors in a row without one good transfer, under rx_lock
  * @poisoned: transfers refuse to be submitted, under rx_mutex
  * @work: starts the ring and recovers it from errors
+ * @quiet: woken when no transfer is in flight any more
  * @stall_work: watches over a ring that a client has stopped
  * @stall_ms: how long one may do so while others wait, 0 for ever; under
  *	rx_lock
@@ -227,6 +228,7 @@ struct mydev_rx {
 	unsigned int failures;
 	bool poisoned;
 	struct delayed_work work;
+	wait_queue_head_t quiet;
 	struct delayed_work stall_work;
 	unsigned int stall_ms;
 	unsigned long stall_start;
@@ -270,7 +272,7 @@ struct mydev_counters {
  * @debugfs: the directory of this device
  * @clients: all open files, under @rx_lock
  * @nr_clients: length of @clients, under @rx_mutex and @rx_lock
- * @nr_members: those opened for reading, under @rx_mutex and @rx_lock
+ * @nr_members: those opened for reading, under @rx_mutex
  */
 struct mydev_device {
 	struct device dev;
@@ -381,6 +383,7 @@ struct mydev_buffer *mydev_buffer_pack(struct mydev_pool *pool,
 				       u32 *offset);
 
 /* queue.c */
+unsigned int mydev_queue_slots(unsigned int depth);
 int mydev_queue_alloc(struct mydev_queue *queue, unsigned int depth);
 void mydev_queue_free(struct mydev_queue *queue);
 void mydev_queue_replace(struct mydev_client *client,
@@ -394,8 +397,7 @@ void mydev_clients_event(struct mydev_device *dev, u32 event, int status);
 unsigned int mydev_clients_room(struct mydev_device *dev);
 bool mydev_clients_reclaim(struct mydev_device *dev);
 bool mydev_clients_waiting(struct mydev_device *dev);
-bool mydev_clients_lap(struct mydev_device *dev,
-		       bool (*enough)(struct mydev_device *dev));
+void mydev_clients_lap(struct mydev_device *dev);
 
 /* read.c */
 bool mydev_client_worth(struct mydev_client *client);

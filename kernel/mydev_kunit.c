@@ -62,6 +62,8 @@ static void ids_bad(struct kunit *test)
 		"1209:000g",
 		" 1209:0001",
 		"1209:0001 ",
+		"1209:0001\n,1:1",
+		"1209:0001\n,1:1",
 		"-1:1",
 	};
 	struct usb_device_id table[3];
@@ -475,6 +477,92 @@ static void queue_depth_stops_the_ring(struct kunit *test)
 	expect_identity(test, c);
 }
 
+static void changing_the_depth_keeps_what_is_queued(struct kunit *test)
+{
+	static const u32 depths[] = { 1, 2, 65536, 300, 1, 1000 };
+	struct mydev_client *c = open_client(test, 0);
+	struct fixture *f = test->priv;
+	int i, n = 400;
+
+	mydev_client_demand(c);
+	for (i = 0; i < n; i++)
+		KUNIT_ASSERT_TRUE(test, receive(test, i, 8));
+	for (i = 0; i < ARRAY_SIZE(depths); i++) {
+		configure(test, c, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS,
+			  depths[i]);
+		KUNIT_EXPECT_EQ(test, kfifo_len(&c->queue.fifo), n);
+	}
+	KUNIT_EXPECT_EQ(test, c->lost_packets, 0);
+	KUNIT_ASSERT_EQ(test, read_client(test, c, n * 8), n * 8);
+	for (i = 0; i < n; i++)
+		KUNIT_EXPECT_EQ(test, f->readback[i * 8], (u8)i);
+	KUNIT_EXPECT_EQ(test, nr_free(test), NR_BUFFERS);
+}
+
+static void watermark_waits_and_does_not_hang(struct kunit *test)
+{
+	struct mydev_client *c = open_client(test, 0);
+	struct fixture *f = test->priv;
+	struct mydev_config config;
+	int i;
+
+	/* As if a transfer were in flight: more can come. */
+	f->dev.rx.in_flight = 1;
+	f->dev.rx.state = MYDEV_STATE_RUNNING;
+	WRITE_ONCE(c->demanded, true);
+	f->dev.rx.wanted = 1;
+
+	mydev_client_get_config(c, &config);
+	config.watermark = 100;
+	KUNIT_ASSERT_EQ(test, mydev_client_set_config(c, &config), 0);
+	receive(test, 'a', 60);
+	KUNIT_EXPECT_FALSE(test, mydev_client_ready(c));
+	receive(test, 'b', 60);
+	KUNIT_EXPECT_TRUE(test, mydev_client_ready(c));
+	KUNIT_EXPECT_EQ(test, read_client(test, c, 30), 30);
+	KUNIT_EXPECT_FALSE(test, mydev_client_ready(c));
+
+	/* The ring has stopped: whatever is there is worth it, again and again. */
+	f->dev.rx.in_flight = 0;
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_TRUE(test, mydev_client_ready(c));
+		KUNIT_EXPECT_EQ(test, read_client(test, c, 30), 30);
+	}
+	f->dev.rx.in_flight = 1;
+
+	/* So is a loss that no packet follows. */
+	KUNIT_EXPECT_EQ(test, read_client(test, c, 100), 30);
+	config.policy = MYDEV_POLICY_DROP_NEWEST;
+	config.queue_depth = 2;
+	KUNIT_ASSERT_EQ(test, mydev_client_set_config(c, &config), 0);
+	for (i = 0; i < 2; i++)
+		receive(test, 'c', 8);
+	KUNIT_EXPECT_FALSE(test, mydev_client_ready(c));
+	receive(test, 'd', 8);
+	KUNIT_EXPECT_TRUE(test, mydev_client_ready(c));
+	f->dev.rx.in_flight = 0;
+}
+
+static void geometry_waits_for_packed_packets(struct kunit *test)
+{
+	struct mydev_client *a = open_client(test, 0);
+	struct mydev_client *b = open_client(test, 1);
+	struct fixture *f = test->priv;
+	struct mydev_geometry geometry;
+
+	f->dev.info.ep_in_max_packet = 512;
+	receive(test, 'a', 8);
+	KUNIT_EXPECT_EQ(test, read_client(test, a, 8), 8);
+	mydev_client_close(a);
+	f->clients[0] = NULL;
+
+	mydev_rx_get_geometry(&f->dev, &geometry);
+	geometry.transfers = 1;
+	KUNIT_EXPECT_EQ(test, mydev_rx_set_geometry(&f->dev, &geometry),
+			-EBUSY);
+	KUNIT_EXPECT_EQ(test, read_client(test, b, 8), 8);
+}
+
 static void drop_oldest(struct kunit *test)
 {
 	struct mydev_client *c = open_client(test, 0);
@@ -600,17 +688,11 @@ static void switching_loses_nothing(struct kunit *test)
 	expect_identity(test, c);
 }
 
-static bool can_go_on(struct mydev_device *dev)
-{
-	return mydev_rx_may_fly(dev, 1);
-}
-
 static void stuck_client_is_lapped(struct kunit *test)
 {
 	struct mydev_client *stuck = open_client(test, 0);
 	struct mydev_client *reader = open_client(test, 1);
 	struct fixture *f = test->priv;
-	bool lapped;
 	int i;
 
 	mydev_client_demand(stuck);
@@ -619,18 +701,19 @@ static void stuck_client_is_lapped(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, receive(test, i, SIZE));
 	KUNIT_EXPECT_FALSE(test, receive(test, i, SIZE));
 
-	/* Nobody waits: nobody is lapped. */
+	/* Nobody waits yet: see mydev_rx_stall_work(). */
 	spin_lock_irq(&f->dev.rx_lock);
-	lapped = mydev_clients_lap(&f->dev, can_go_on);
+	KUNIT_EXPECT_FALSE(test, mydev_clients_waiting(&f->dev));
 	spin_unlock_irq(&f->dev.rx_lock);
-	KUNIT_EXPECT_FALSE(test, lapped);
 
 	while (read_client(test, reader, SIZE) > 0)
 		;
 	spin_lock_irq(&f->dev.rx_lock);
-	lapped = mydev_clients_lap(&f->dev, can_go_on);
+	KUNIT_EXPECT_TRUE(test, mydev_clients_waiting(&f->dev));
+	KUNIT_EXPECT_FALSE(test, mydev_rx_may_fly(&f->dev, 1));
+	mydev_clients_lap(&f->dev);
+	KUNIT_EXPECT_TRUE(test, mydev_rx_may_fly(&f->dev, 1));
 	spin_unlock_irq(&f->dev.rx_lock);
-	KUNIT_EXPECT_TRUE(test, lapped);
 	KUNIT_EXPECT_EQ(test, stuck->lost_packets, NR_BUFFERS);
 	KUNIT_EXPECT_EQ(test, reader->lost_packets, 0);
 	expect_identity(test, stuck);
@@ -728,6 +811,9 @@ static struct kunit_case client_cases[] = {
 	KUNIT_CASE(end_comes_after_the_data),
 	KUNIT_CASE(small_packets_are_packed),
 	KUNIT_CASE(queue_depth_stops_the_ring),
+	KUNIT_CASE(changing_the_depth_keeps_what_is_queued),
+	KUNIT_CASE(watermark_waits_and_does_not_hang),
+	KUNIT_CASE(geometry_waits_for_packed_packets),
 	KUNIT_CASE(drop_oldest),
 	KUNIT_CASE(drop_newest),
 	KUNIT_CASE(gap_at_the_end_is_told_of),

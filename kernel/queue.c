@@ -30,6 +30,21 @@
 /* Entries beyond depth and transfers: gaps and events. */
 #define MYDEV_QUEUE_SPARE 16
 
+/* Entries that are moved or removed before others get the lock. */
+#define MYDEV_QUEUE_BATCH 256
+
+/**
+ * mydev_queue_slots() - slots of a queue that takes so many packets
+ * @depth: packets
+ *
+ * Return: a power of two.
+ */
+unsigned int mydev_queue_slots(unsigned int depth)
+{
+	return roundup_pow_of_two(depth + MYDEV_MAX_TRANSFERS +
+				  MYDEV_QUEUE_SPARE);
+}
+
 /**
  * mydev_queue_alloc() - memory for a queue
  * @queue: not in use; empty if the call succeeds
@@ -40,8 +55,7 @@
  */
 int mydev_queue_alloc(struct mydev_queue *queue, unsigned int depth)
 {
-	size_t slots = roundup_pow_of_two(depth + MYDEV_MAX_TRANSFERS +
-					  MYDEV_QUEUE_SPARE);
+	size_t slots = mydev_queue_slots(depth);
 
 	queue->slots = kvmalloc_array(slots, sizeof(*queue->slots),
 				      GFP_KERNEL_ACCOUNT);
@@ -73,11 +87,16 @@ bool mydev_client_holds(const struct mydev_client *client)
 	       client->policy == MYDEV_POLICY_LOSSLESS;
 }
 
+static struct mydev_buffer *mydev_packet_buffer(const struct mydev_packet *pkt)
+{
+	return pkt->type == MYDEV_RECORD_PACKET ? pkt->buf : NULL;
+}
+
 /* What an entry costs the pool: its bytes if packed, else a whole buffer. */
 static u32 mydev_packet_cost(const struct mydev_client *client,
 			     const struct mydev_packet *pkt)
 {
-	if (pkt->type != MYDEV_RECORD_PACKET || !pkt->buf)
+	if (!mydev_packet_buffer(pkt))
 		return 0;
 	return pkt->packed ? pkt->length : client->dev->pool.size;
 }
@@ -103,7 +122,7 @@ static bool mydev_queue_put(struct mydev_client *client,
 {
 	if (!kfifo_put(&client->queue.fifo, *pkt))
 		return false;
-	if (pkt->type == MYDEV_RECORD_PACKET && pkt->buf)
+	if (mydev_packet_buffer(pkt))
 		mydev_buffer_get(pkt->buf);
 	client->held += mydev_packet_cost(client, pkt);
 	return true;
@@ -121,21 +140,30 @@ bool mydev_queue_pop(struct mydev_client *client, struct mydev_packet *pkt)
 	if (!kfifo_get(&client->queue.fifo, pkt))
 		return false;
 	client->held -= mydev_packet_cost(client, pkt);
-	if (pkt->type == MYDEV_RECORD_PACKET && pkt->buf)
+	if (mydev_packet_buffer(pkt))
 		mydev_buffer_put(&client->dev->pool, pkt->buf);
 	return true;
 }
 
 /**
  * mydev_queue_clear() - forget everything, when the client is closed
- * @client: a member
+ * @client: a member that is in no list any more
+ *
+ * Context: process context, without rx_lock.
  */
 void mydev_queue_clear(struct mydev_client *client)
 {
+	struct mydev_device *dev = client->dev;
 	struct mydev_packet pkt;
+	unsigned int n;
 
-	while (mydev_queue_pop(client, &pkt))
-		;
+	do {
+		spin_lock_irq(&dev->rx_lock);
+		for (n = 0; n < MYDEV_QUEUE_BATCH; n++)
+			if (!mydev_queue_pop(client, &pkt))
+				break;
+		spin_unlock_irq(&dev->rx_lock);
+	} while (n == MYDEV_QUEUE_BATCH);
 }
 
 /**
@@ -323,7 +351,8 @@ void mydev_clients_deliver(struct mydev_device *dev, struct mydev_packet *pkt)
 		if (!client->member)
 			continue;
 		pkt->time = mydev_client_time(client, now);
-		if (mydev_queue_push(client, pkt) || client->gap.packets)
+		if (mydev_queue_push(client, pkt) || client->gap.packets ||
+		    client->tail_gap.packets)
 			mydev_client_arrived(client);
 	}
 }
@@ -353,8 +382,8 @@ void mydev_clients_event(struct mydev_device *dev, u32 event, int status)
 		if (!client->member || client->mode != MYDEV_MODE_PACKET)
 			continue;
 		pkt.time = mydev_client_time(client, now);
-		if (kfifo_avail(&client->queue.fifo) >
-			    MYDEV_MAX_TRANSFERS + 1 &&
+		if (kfifo_len(&client->queue.fifo) <
+			    client->depth + dev->rx.nr &&
 		    mydev_queue_put(client, &pkt))
 			mydev_client_arrived(client);
 	}
@@ -408,27 +437,36 @@ bool mydev_clients_reclaim(struct mydev_device *dev)
 	mydev_pool_seal(&dev->pool);
 
 	while (!dev->pool.nr_free) {
-		struct mydev_client *client;
 		u64 oldest = U64_MAX, limit = U64_MAX;
+		struct mydev_buffer *buf = NULL;
+		struct mydev_client *client;
+		struct mydev_packet head;
 
 		list_for_each_entry(client, &dev->clients, list) {
-			u64 seq;
-
-			if (!client->member)
+			if (!client->member ||
+			    !kfifo_peek(&client->queue.fifo, &head))
 				continue;
-			seq = mydev_client_oldest(client);
-			if (mydev_client_holds(client))
-				limit = min(limit, seq);
-			else
-				oldest = min(oldest, seq);
+			if (mydev_client_holds(client)) {
+				limit = min(limit, head.seq);
+			} else if (head.seq < oldest) {
+				oldest = head.seq;
+				buf = mydev_packet_buffer(&head);
+			}
 		}
 		if (oldest >= limit)
 			return false;
 
+		/* One packet out of a packed buffer would free nothing. */
 		list_for_each_entry(client, &dev->clients, list) {
-			if (client->member && !mydev_client_holds(client) &&
-			    mydev_client_oldest(client) == oldest)
+			if (!client->member || mydev_client_holds(client))
+				continue;
+			while (kfifo_peek(&client->queue.fifo, &head) &&
+			       head.seq < limit &&
+			       (head.seq == oldest ||
+				(buf && mydev_packet_buffer(&head) == buf)))
 				mydev_queue_drop(client);
+			if (client->gap.packets)
+				mydev_client_arrived(client);
 		}
 	}
 	return true;
@@ -451,43 +489,40 @@ bool mydev_clients_waiting(struct mydev_device *dev)
 	}
 	return false;
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_clients_waiting);
 
 /**
- * mydev_clients_lap() - take the stream away from those who hold it up
- * @dev: the device; its ring is stopped
- * @enough: whether the ring can go on
+ * mydev_clients_lap() - take the stream away from who holds it up
+ * @dev: the device; its ring is stopped, and somebody waits
  *
- * The holder with the oldest unread packet loses its queue to one gap, then the
- * next, until the ring can go on. Nobody is lapped unless somebody waits: alone,
- * a client may stop the device for as long as it likes.
- *
- * Return: true if anybody was lapped.
+ * Of the holders that are in the way, the one with the oldest unread packet
+ * loses its queue to one gap. Where one is not enough, the next time takes the
+ * next one.
  */
-bool mydev_clients_lap(struct mydev_device *dev,
-		       bool (*enough)(struct mydev_device *dev))
+void mydev_clients_lap(struct mydev_device *dev)
 {
-	bool lapped = false;
+	/* Either a queue is full, or the pool is dry. */
+	bool full = !mydev_clients_room(dev);
+	struct mydev_client *client, *victim = NULL;
+	u64 oldest = U64_MAX;
 
-	while (mydev_clients_waiting(dev) && !enough(dev)) {
-		struct mydev_client *client, *victim = NULL;
-		u64 oldest = U64_MAX;
-
-		list_for_each_entry(client, &dev->clients, list) {
-			if (mydev_client_holds(client) &&
-			    mydev_client_oldest(client) < oldest) {
-				oldest = mydev_client_oldest(client);
-				victim = client;
-			}
+	list_for_each_entry(client, &dev->clients, list) {
+		if (!mydev_client_holds(client) ||
+		    (full && kfifo_len(&client->queue.fifo) <
+				     client->depth + dev->rx.nr))
+			continue;
+		if (mydev_client_oldest(client) < oldest) {
+			oldest = mydev_client_oldest(client);
+			victim = client;
 		}
-		if (!victim)
-			break;
-		victim->lapped = true;
-		while (mydev_queue_drop(victim))
-			;
-		mydev_queue_settle_gap(victim);
-		mydev_client_arrived(victim);
-		lapped = true;
 	}
-	return lapped;
+	if (!victim)
+		return;
+
+	victim->lapped = true;
+	while (mydev_queue_drop(victim))
+		;
+	mydev_queue_settle_gap(victim);
+	mydev_client_arrived(victim);
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_clients_lap);

@@ -10,6 +10,7 @@
 #include <linux/minmax.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 
 #include "mydev.h"
@@ -92,15 +93,20 @@ static int mydev_client_end(struct mydev_device *dev)
  */
 bool mydev_client_worth(struct mydev_client *client)
 {
-	u64 bytes = mydev_client_queued_bytes(client);
-	bool any;
+	const struct mydev_rx *rx = &client->dev->rx;
 
 	if (client->gap.packets || mydev_client_end(client->dev) != -EAGAIN)
 		return true;
-	any = client->mode == MYDEV_MODE_PACKET
-		      ? !kfifo_is_empty(&client->queue.fifo)
-		      : bytes;
-	return any && (client->due || bytes >= client->watermark);
+	/*
+	 * In stream mode, what is queued may have no bytes after a switch from
+	 * packet mode: the reader takes it out, and waits on.
+	 */
+	if (kfifo_is_empty(&client->queue.fifo))
+		return false;
+	return client->due || client->watermark <= 1 ||
+	       mydev_client_queued_bytes(client) >= client->watermark ||
+	       /* A ring that has stopped brings no more. */
+	       (rx->state == MYDEV_STATE_RUNNING && !rx->in_flight);
 }
 
 /**
@@ -121,6 +127,7 @@ bool mydev_client_ready(struct mydev_client *client)
 	spin_unlock_irq(&dev->rx_lock);
 	return ready;
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_client_ready);
 
 /**
  * mydev_read_gap() - a gap is next
@@ -138,8 +145,10 @@ static int mydev_read_gap(struct mydev_client *client,
 	struct mydev_packet *pkt = &batch->pkts[0];
 
 	if (batch->mode == MYDEV_MODE_STREAM) {
-		if (report)
+		if (report) {
 			client->gap.packets = 0;
+			mydev_client_left(client);
+		}
 		return -ENOBUFS;
 	}
 
@@ -443,6 +452,25 @@ static size_t mydev_read_records(const struct mydev_batch *batch,
 }
 
 /**
+ * mydev_read_fault_in() - get the pages that the caller's buffer lacks
+ * @to: where the next copy goes
+ * @need: bytes of it
+ * @mode: of the client: a byte stream goes on with any, a record needs all
+ *
+ * Context: process context, nothing pinned: it may take as long as it likes.
+ * Return: true if another try makes sense.
+ */
+static bool mydev_read_fault_in(struct iov_iter *to, size_t need, u32 mode)
+{
+	size_t missing;
+
+	if (!user_backed_iter(to))
+		return false;
+	missing = fault_in_iov_iter_writeable(to, need);
+	return mode == MYDEV_MODE_PACKET ? !missing : missing < need;
+}
+
+/**
  * mydev_read_copy() - copy what is queued
  * @client: a member, its read_mutex held
  * @to: where to, not empty
@@ -456,22 +484,30 @@ static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
 	ssize_t done = 0;
 
 	while (iov_iter_count(to)) {
-		size_t copied, wanted = 0;
+		size_t room = iov_iter_count(to), copied, wanted = 0;
 		int ret;
 
-		ret = mydev_read_pin(client, &batch, iov_iter_count(to), !done);
+		ret = mydev_read_pin(client, &batch, room, !done);
 		if (ret)
 			return done ?: ret;
 
+		/* Nobody may keep buffers by not serving a page fault. */
+		pagefault_disable();
 		if (batch.mode == MYDEV_MODE_PACKET)
 			copied = mydev_read_records(&batch, to, &wanted);
 		else
 			copied = mydev_read_stream(&batch, to, &wanted);
+		pagefault_enable();
 		mydev_read_unpin(client, &batch, copied);
 
 		done += copied;
-		if (copied < wanted)
-			return done ?: -EFAULT;
+		if (copied < wanted) {
+			/* The rest of a record that is not whole. */
+			iov_iter_revert(to, room - iov_iter_count(to) - copied);
+			if (!mydev_read_fault_in(to, wanted - copied,
+						 batch.mode))
+				return done ?: -EFAULT;
+		}
 	}
 	return done;
 }

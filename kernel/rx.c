@@ -109,6 +109,9 @@ static void mydev_rx_retire(struct mydev_device *dev,
 		return;
 
 	trace_mydev_stop(dev);
+	/* Who waits looks at in_flight under the lock that we hold. */
+	if (waitqueue_active(&rx->quiet))
+		wake_up(&rx->quiet);
 	if (rx->state != MYDEV_STATE_RUNNING)
 		return;
 	dev->counters.ring_stops++;
@@ -274,7 +277,8 @@ void mydev_rx_complete(struct urb *urb)
  */
 bool mydev_rx_hungry(struct mydev_device *dev)
 {
-	return dev->rx.state == MYDEV_STATE_RUNNING && dev->pool.nr_free &&
+	/* Without a free buffer too: those who may drop can give one back. */
+	return dev->rx.state == MYDEV_STATE_RUNNING &&
 	       !list_empty(&dev->rx.idle);
 }
 
@@ -309,11 +313,25 @@ void mydev_rx_refill(struct mydev_device *dev)
 	} while (transfer && mydev_rx_submit(dev, transfer));
 }
 
+static bool mydev_rx_is_quiet(struct mydev_device *dev)
+{
+	bool quiet;
+
+	spin_lock_irq(&dev->rx_lock);
+	quiet = !dev->rx.in_flight;
+	spin_unlock_irq(&dev->rx_lock);
+	return quiet;
+}
+
 /**
  * mydev_rx_quiesce() - no transfer is in flight, and none can be put there
  * @dev: the device; the state is not RUNNING
  *
- * Context: rx_mutex held; waits for completions.
+ * Nor is one in the hands of somebody who is on the way to submit it: those
+ * find it poisoned, and put it back.
+ *
+ * Context: rx_mutex held; waits for completions and for submitters, who wait
+ * for nobody.
  */
 static void mydev_rx_quiesce(struct mydev_device *dev)
 {
@@ -326,6 +344,7 @@ static void mydev_rx_quiesce(struct mydev_device *dev)
 	for (i = 0; i < rx->nr; i++)
 		usb_poison_urb(rx->transfers[i].urb);
 	rx->poisoned = true;
+	wait_event(rx->quiet, mydev_rx_is_quiet(dev));
 }
 
 /**
@@ -429,6 +448,14 @@ static void mydev_rx_go(struct mydev_device *dev)
 	rx->state = MYDEV_STATE_RUNNING;
 	spin_unlock_irq(&dev->rx_lock);
 	mydev_rx_refill(dev);
+
+	/* Clients that held everything before the error still do. */
+	spin_lock_irq(&dev->rx_lock);
+	if (rx->state == MYDEV_STATE_RUNNING && !rx->in_flight) {
+		mydev_clients_flush(dev);
+		mydev_rx_watch(dev);
+	}
+	spin_unlock_irq(&dev->rx_lock);
 }
 
 void mydev_rx_work(struct work_struct *work)
@@ -462,7 +489,7 @@ void mydev_rx_want(struct mydev_device *dev)
 		return;
 	}
 	if (!rx->wanted++)
-		schedule_delayed_work(&rx->work, 0);
+		mod_delayed_work(system_wq, &rx->work, 0);
 	else if (!rx->in_flight)
 		mydev_rx_watch(dev);
 }

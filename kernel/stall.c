@@ -26,11 +26,6 @@ void mydev_rx_watch(struct mydev_device *dev)
 				      mydev_rx_stall_period(rx));
 }
 
-static bool mydev_rx_can_go_on(struct mydev_device *dev)
-{
-	return mydev_rx_may_fly(dev, 1);
-}
-
 /**
  * mydev_rx_stall_work() - the ring was stopped by a client: for how long?
  * @work: of the device
@@ -43,7 +38,7 @@ void mydev_rx_stall_work(struct work_struct *work)
 	struct mydev_device *dev =
 		container_of(work, struct mydev_device, rx.stall_work.work);
 	struct mydev_rx *rx = &dev->rx;
-	bool lapped = false;
+	bool go = false;
 
 	spin_lock_irq(&dev->rx_lock);
 	if (rx->state != MYDEV_STATE_RUNNING || rx->in_flight ||
@@ -61,14 +56,14 @@ void mydev_rx_stall_work(struct work_struct *work)
 	} else if (time_after_eq(jiffies,
 				 rx->stall_start +
 					 msecs_to_jiffies(rx->stall_ms))) {
-		lapped = mydev_clients_lap(dev, mydev_rx_can_go_on);
-		rx->stalled = false;
+		mydev_clients_lap(dev);
 	}
-	if (!lapped)
+	go = mydev_rx_may_fly(dev, 1);
+	if (!go)
 		mydev_rx_watch(dev);
 	spin_unlock_irq(&dev->rx_lock);
 
-	if (lapped)
+	if (go)
 		mydev_rx_refill(dev);
 }
 

@@ -69,6 +69,20 @@ MYDEV_VARIABLE(ring_stops, u64, "%llu", dev->counters.ring_stops);
 
 /* The geometry: one member is set, the others stay as they are. */
 
+static int mydev_store_geometry(struct device *device,
+				const struct mydev_geometry *geometry)
+{
+	int ret = mydev_rx_set_geometry(to_mydev(device), geometry);
+
+	if (ret == -ERANGE)
+		dev_notice(
+			device,
+			"limits: %u transfers, %u bytes each, a pool of %llu bytes and at least transfers + 2 buffers\n",
+			geometry->max_transfers, geometry->max_transfer_size,
+			geometry->max_pool_bytes);
+	return ret;
+}
+
 static ssize_t transfers_show(struct device *device,
 			      struct device_attribute *attr, char *buf)
 {
@@ -88,7 +102,7 @@ static ssize_t transfers_store(struct device *device,
 	mydev_rx_get_geometry(to_mydev(device), &geometry);
 	ret = kstrtou32(buf, 0, &geometry.transfers);
 	if (!ret)
-		ret = mydev_rx_set_geometry(to_mydev(device), &geometry);
+		ret = mydev_store_geometry(device, &geometry);
 	return ret ?: count;
 }
 static DEVICE_ATTR_RW(transfers);
@@ -112,7 +126,7 @@ static ssize_t transfer_size_store(struct device *device,
 	mydev_rx_get_geometry(to_mydev(device), &geometry);
 	ret = kstrtou32(buf, 0, &geometry.transfer_size);
 	if (!ret)
-		ret = mydev_rx_set_geometry(to_mydev(device), &geometry);
+		ret = mydev_store_geometry(device, &geometry);
 	return ret ?: count;
 }
 static DEVICE_ATTR_RW(transfer_size);
@@ -136,7 +150,7 @@ static ssize_t pool_bytes_store(struct device *device,
 	mydev_rx_get_geometry(to_mydev(device), &geometry);
 	ret = kstrtou64(buf, 0, &geometry.pool_bytes);
 	if (!ret)
-		ret = mydev_rx_set_geometry(to_mydev(device), &geometry);
+		ret = mydev_store_geometry(device, &geometry);
 	return ret ?: count;
 }
 static DEVICE_ATTR_RW(pool_bytes);

@@ -27,7 +27,8 @@
  *    ENOMEM      no memory for the client, or for the first client's pool
  *
  *  read() and relatives
- *    EAGAIN      non-blocking, and nothing is queued
+ *    EAGAIN      non-blocking, and nothing is queued, or another reader of
+ *                this descriptor is at work or asleep
  *    EINTR       a signal came before any data (ERESTARTSYS: the call is
  *                restarted where the handler asked for that)
  *    EFAULT      the buffer is not writable; nothing was consumed
@@ -50,7 +51,9 @@
  *                size is beyond one page
  *    EFAULT      the argument is not readable or not writable
  *    EOPNOTSUPP  a member that selects something (mode, policy, clock) has a
- *                value that this kernel does not know
+ *                value that this kernel does not know; or settings of
+ *                receiving, where there is no bulk IN endpoint
+ *    ENODEV      the geometry of a device that is unplugged
  *    ERANGE      a number is beyond its limit; struct mydev_info and struct
  *                mydev_geometry tell the limits
  *    EBADF       settings of reading on a descriptor that is not for reading,
