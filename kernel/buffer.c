@@ -182,6 +182,19 @@ void mydev_buffer_put(struct mydev_pool *pool, struct mydev_buffer *buf)
 EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_put);
 
 /**
+ * mydev_pool_unused() - how many buffers are free, or could be
+ * @pool: the pool
+ *
+ * Context: rx_lock held.
+ * Return: the free ones, and the one that is being packed if no client holds
+ * anything in it.
+ */
+unsigned int mydev_pool_unused(const struct mydev_pool *pool)
+{
+	return pool->nr_free + (pool->pack && pool->pack->refs == 1);
+}
+
+/**
  * mydev_pool_seal() - no more packets go into the buffer that is being packed
  * @pool: the pool
  *

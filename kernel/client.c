@@ -331,7 +331,7 @@ void mydev_client_stats(struct mydev_client *client, struct mydev_stats *stats)
 	stats->state = dev->rx.state;
 	stats->clients = dev->nr_clients;
 	stats->in_flight = dev->rx.in_flight;
-	stats->free_buffers = dev->pool.nr_free;
+	stats->free_buffers = mydev_pool_unused(&dev->pool);
 	stats->packets = dev->counters.packets;
 	stats->bytes = dev->counters.bytes;
 	stats->zero_packets = dev->counters.zero_packets;

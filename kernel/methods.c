@@ -156,7 +156,7 @@ static int mydev_set_geometry(struct mydev_client *client,
 }
 
 static const struct mydev_method mydev_methods[] = {
-	MYDEV_METHOD(MYDEV_IOC_GET_INFO, struct mydev_info, max_clients, 0,
+	MYDEV_METHOD(MYDEV_IOC_GET_INFO, struct mydev_info, stall_ms, 0,
 		     mydev_get_info),
 	MYDEV_METHOD(MYDEV_IOC_GET_STATS, struct mydev_stats,
 		     client_queued_bytes, 0, mydev_get_stats),

@@ -377,6 +377,7 @@ void mydev_buffer_land(struct mydev_buffer *buf);
 void mydev_buffer_get(struct mydev_buffer *buf);
 void mydev_buffer_put(struct mydev_pool *pool, struct mydev_buffer *buf);
 void mydev_pool_move(struct mydev_pool *to, struct mydev_pool *from);
+unsigned int mydev_pool_unused(const struct mydev_pool *pool);
 void mydev_pool_seal(struct mydev_pool *pool);
 struct mydev_buffer *mydev_buffer_pack(struct mydev_pool *pool,
 				       struct mydev_buffer *buf, u32 length,

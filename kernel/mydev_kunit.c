@@ -207,13 +207,13 @@ static ssize_t read_client(struct kunit *test, struct mydev_client *client,
 	return mydev_client_read(client, &iter, true);
 }
 
-/* Buffers that no client holds: the one that is being packed is none's. */
 static unsigned int nr_free(struct kunit *test)
 {
 	struct fixture *f = test->priv;
-	struct mydev_pool *pool = &f->dev.pool;
+	struct mydev_stats stats;
 
-	return pool->nr_free + (pool->pack && pool->pack->refs == 1);
+	mydev_client_stats(f->clients[0] ?: f->clients[1], &stats);
+	return stats.free_buffers;
 }
 
 /* packets = read + lost + queued, and the same for bytes */
