@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The device stalls: once and the stream goes on, for good and it ends. */
+#include <poll.h>
+
+#include "helpers.h"
+
+static char buf[1 << 16];
+
+static int open_asking(void)
+{
+	int fd = node_open(O_RDONLY | O_NONBLOCK);
+
+	assert_errno(read(fd, buf, 1), EAGAIN);
+	return fd;
+}
+
+/* What the driver has to say from now on. */
+static int log_open(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	assert_return_code(fd, errno);
+	assert_return_code(lseek(fd, 0, SEEK_END), errno);
+	return fd;
+}
+
+static int log_lines(int fd)
+{
+	char record[8192];
+	int lines = 0;
+	ssize_t n;
+
+	while ((n = read(fd, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
+		if (n <= 0)
+			continue;
+		record[n] = 0;
+		lines += strstr(record, "mydev") != NULL;
+	}
+	return lines;
+}
+
+/* One that is not read would stop the device for the other. */
+static void read_both(int one, struct verifier *v, int two, struct verifier *w)
+{
+	take_packets(one, v, 1, 5000);
+	take_packets(two, w, 1, 5000);
+}
+
+static void stall_in_stream(void **state)
+{
+	int fd = node_open(O_RDONLY), other = node_open(O_RDONLY);
+	uint64_t halts = sim_number("halts"), first = next_counter();
+	struct mydev_stats before = stats_of(fd), after;
+	struct verifier v, w;
+
+	(void)state;
+	verify_from(&v, first);
+	verify_from(&w, first);
+	feed_forever("5000");
+	for (unsigned int i = 1; i <= 5; i++) {
+		sim_do("stall");
+		while (stats_of(fd).stalls < before.stalls + i)
+			read_both(fd, &v, other, &w);
+		for (int n = 0; n < 100; n++)
+			read_both(fd, &v, other, &w);
+	}
+	sim_do("count 0");
+	while (v.packets < next_counter() - first)
+		read_both(fd, &v, other, &w);
+	after = stats_of(fd);
+	assert_int_equal(sim_number("halts"), halts + 5);
+	assert_int_equal(after.stalls, before.stalls + 5);
+	assert_true(after.errors >= before.errors + 5);
+	assert_int_equal(after.state, MYDEV_STATE_RUNNING);
+	assert_int_equal(after.client_lost_packets, 0);
+	assert_true(identity_holds(&after));
+}
+
+static void stall_while_quiet(void **state)
+{
+	int fd = open_asking();
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct mydev_stats before = stats_of(fd);
+	struct verifier v;
+
+	(void)state;
+	verify_from(&v, next_counter());
+	sim_do("stall");
+	await(stats_of(fd).stalls == before.stalls + 1);
+	await(stats_of(fd).in_flight == info_of(fd).transfers);
+	assert_int_equal(poll(&p, 1, 0), 0);
+	assert_errno(read(fd, buf, 1), EAGAIN);
+	feed(10, "1000");
+	await(stats_of(fd).client_queued_packets == 10);
+	take_packets(fd, &v, 10, 0);
+}
+
+/* Many, one after the other: each is an incident of its own, none adds up. */
+static void many_stalls(void **state)
+{
+	int fd = node_open(O_RDONLY), log = log_open();
+	uint64_t stalls = stats_of(fd).stalls;
+	struct verifier v;
+
+	(void)state;
+	verify_from(&v, next_counter());
+	for (unsigned int i = 1; i <= 30; i++) {
+		feed(3, "1000");
+		take_packets(fd, &v, 3, 1000);
+		sim_do("stall");
+		await(stats_of(fd).stalls == stalls + i);
+	}
+	feed(3, "1000");
+	take_packets(fd, &v, 3, 1000);
+	assert_in_range(log_lines(log), 1, 19);
+}
+
+static int read_until_error(void *arg)
+{
+	while (read(*(int *)arg, buf, sizeof(buf)) >= 0)
+		;
+	return errno;
+}
+
+static void stall_for_good(void **state)
+{
+	int one = open_asking(), two = open_asking(), three = node_open(O_RDONLY), late;
+	int log = log_open();
+	struct pollfd p = { .fd = two, .events = POLLIN };
+	uint64_t first = next_counter(), errors = stats_of(one).errors;
+	struct mydev_stats s, again;
+	struct verifier v;
+	pid_t blocked;
+
+	(void)state;
+	feed(20, "1000");
+	await(stats_of(one).client_queued_packets == 20);
+	assert_int_equal(read(two, buf, sizeof(buf)), 20000);
+	assert_int_equal(read(three, buf, sizeof(buf)), 20000);
+	blocked = spawn(read_until_error, &three);
+	await_sleeping(blocked);
+
+	sim_do("stall-always on");
+	await_within(5, stats_of(one).state == MYDEV_STATE_FAILED);
+	assert_int_equal(reap(blocked, 1), EIO);
+	assert_true(state_is("failed"));
+	assert_int_equal(stats_of(one).in_flight, 0);
+
+	/* Those who have data read it first. */
+	assert_int_equal(poll(&p, 1, 0), 1);
+	assert_int_equal(p.revents, POLLIN | POLLERR);
+	p.fd = one;
+	assert_int_equal(poll(&p, 1, 0), 1);
+	assert_int_equal(p.revents, POLLIN | POLLERR);
+	verify_from(&v, first);
+	take_packets(one, &v, 20, 0);
+	for (int i = 0; i < 3; i++) {
+		assert_errno(read(one, buf, 1), EIO);
+		assert_errno(read(two, buf, 1), EIO);
+	}
+	/* Who comes now finds it so; no new start while others are there. */
+	late = node_open(O_RDONLY);
+	assert_errno(read(late, buf, 1), EIO);
+	close(late);
+	s = stats_of(one);
+	assert_int_equal(s.client_lost_packets, 0);
+
+	/* Nothing goes on in the background, and the log is short. */
+	nap();
+	assert_stays(!memcmp((again = stats_of(one), &again), &s, sizeof(s)));
+	assert_true(s.errors - errors < 20 * info_of(one).transfers);
+	assert_in_range(log_lines(log), 1, 19);
+
+	/* A new start, when the device is good again. */
+	sim_do("stall-always off");
+	sim_do("count 0");
+	await(!sim_is("stalling"));
+	close(one);
+	close(two);
+	close(three);
+	verify_from(&v, next_counter());
+	late = node_open(O_RDONLY);
+	assert_int_equal(stats_of(late).state, MYDEV_STATE_IDLE);
+	feed(50, "1000");
+	take_packets(late, &v, 50, 0);
+}
+
+/* Nobody waits for the end of the tries: close() ends them. */
+static void closed_while_recovering(void **state)
+{
+	struct verifier v;
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		int fd = open_asking();
+
+		sim_do("stall-always on");
+		await(!state_is("running"));
+		close(fd);
+		assert_true(state_is("idle"));
+		assert_int_equal(sysfs_number("in_flight"), 0);
+		sim_do("stall-always off");
+		fd = node_open(O_RDONLY);
+		verify_from(&v, next_counter());
+		feed(5, "1000");
+		take_packets(fd, &v, 5, 0);
+		close(fd);
+	}
+}
+
+static void unplugged_while_failing(void **state)
+{
+	int fd;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		fd = open_asking();
+		sim_do("stall-always on");
+		await(stats_of(fd).errors > 0);
+		if (i == 3)
+			await(stats_of(fd).state == MYDEV_STATE_FAILED);
+		unplug();
+		assert_errno(read(fd, buf, 1), ENODEV);
+		assert_int_equal(stats_of(fd).state, MYDEV_STATE_GONE);
+		close(fd);
+		fresh(NULL);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PROMISE("stalls in the stream: no packet lost or repeated, each counted", stall_in_stream),
+		PROMISE("a stall while the device is quiet is no event for readers", stall_while_quiet),
+		PROMISE("30 stalls do not end the stream and do not fill the log", many_stalls),
+		PROMISE("a stall for good: drained, then EIO for all; a new open starts anew", stall_for_good),
+		PROMISE("closing during recovery, and a good start after it", closed_while_recovering),
+		PROMISE("unplugged during recovery and after failure: ENODEV", unplugged_while_failing),
+	};
+
+	return run_promises(tests);
+}

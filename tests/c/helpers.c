@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "helpers.h"
+
+#define TEST_SECONDS 60
+#define MAX_CHILDREN 64
+
+const char *node;
+static const char *sim_socket;
+static const char *udc_file; /* UDC of the gadget, in configfs */
+static const char *udc;	     /* what is written there */
+static pid_t children[MAX_CHILDREN];
+
+static const char *environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	if (value && *value)
+		return value;
+	fprintf(stderr, "%s is not set; start me with tests/sh/with-sim.sh\n", name);
+	exit(2);
+}
+
+/* A test hangs: shows who waits for whom, and ends the program. */
+static void out_of_time(int sig)
+{
+	static const char show[] = "{ echo 'the test did not end in time'; "
+				   "cd /sys/class/mydev && grep -r . */state */in_flight */clients */stats; "
+				   "$BUILD/tests/mydev-sim --ctl $SIM_SOCKET stats; "
+				   "cat /proc/$PPID/fdinfo/* | grep mydev; } 2>&1 | sed 's/^/# /'";
+
+	(void)sig;
+	fflush(stdout);
+	if (system(show))
+		puts("# no more is known");
+	fflush(stdout);
+	_exit(2);
+}
+
+void tests_begin(void)
+{
+	struct sigaction sa = { .sa_handler = out_of_time };
+
+	node = environment("MYDEV_NODE");
+	sim_socket = environment("SIM_SOCKET");
+	udc_file = environment("GADGET_UDC");
+	udc = environment("UDC");
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	puts("KTAP version 1");
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	sigaction(SIGALRM, &sa, NULL);
+}
+
+static void end_children(void)
+{
+	for (int i = 0; i < MAX_CHILDREN; i++) {
+		if (!children[i])
+			continue;
+		kill(children[i], SIGKILL);
+		waitpid(children[i], NULL, 0);
+		children[i] = 0;
+	}
+}
+
+int tests_end(void **state)
+{
+	(void)state;
+	end_children();
+	close_range(3, ~0U, 0);
+	return 0;
+}
+
+void deadline(unsigned int seconds)
+{
+	alarm(seconds);
+}
+
+double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+void nap(void)
+{
+	struct timespec ts = { .tv_nsec = 2000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+/* --- the node ------------------------------------------------------------- */
+
+int node_open(int flags)
+{
+	int fd = open(node, flags | O_CLOEXEC);
+
+	if (fd < 0)
+		fail_msg("open %s: %s", node, strerror(errno));
+	return fd;
+}
+
+struct mydev_info info_of(int fd)
+{
+	struct mydev_info info = { .size = sizeof(info) };
+
+	assert_return_code(ioctl(fd, MYDEV_IOC_GET_INFO, &info), errno);
+	return info;
+}
+
+struct mydev_stats stats_of(int fd)
+{
+	struct mydev_stats stats = { .size = sizeof(stats) };
+
+	assert_return_code(ioctl(fd, MYDEV_IOC_GET_STATS, &stats), errno);
+	return stats;
+}
+
+static ssize_t read_file(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	n = read(fd, text, size - 1);
+	close(fd);
+	if (n >= 0)
+		text[n] = 0;
+	return n;
+}
+
+const char *sysfs(const char *attribute)
+{
+	static char text[256];
+	char path[256];
+
+	snprintf(path, sizeof(path), "/sys/class/mydev/%s/%s", strrchr(node, '/') + 1, attribute);
+	if (read_file(path, text, sizeof(text)) < 0)
+		fail_msg("%s: %s", path, strerror(errno));
+	text[strcspn(text, "\n")] = 0;
+	return text;
+}
+
+uint64_t sysfs_number(const char *attribute)
+{
+	return strtoull(sysfs(attribute), NULL, 10);
+}
+
+bool state_is(const char *state)
+{
+	return !strcmp(sysfs("state"), state);
+}
+
+void fdinfo(int fd, char *text, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	if (read_file(path, text, size) < 0)
+		fail_msg("%s: %s", path, strerror(errno));
+}
+
+bool identity_holds(const struct mydev_stats *s)
+{
+	bool good = s->client_packets == s->client_read_packets + s->client_lost_packets +
+						 s->client_queued_packets &&
+		    s->client_bytes == s->client_read_bytes + s->client_lost_bytes +
+					       s->client_queued_bytes;
+
+	if (!good)
+		printf("# packets %llu = %llu + %llu + %llu, bytes %llu = %llu + %llu + %llu\n",
+		       s->client_packets, s->client_read_packets, s->client_lost_packets,
+		       s->client_queued_packets, s->client_bytes, s->client_read_bytes,
+		       s->client_lost_bytes, s->client_queued_bytes);
+	return good;
+}
+
+/* --- the simulated device ------------------------------------------------- */
+
+/* One command, one line back. */
+static void sim_talk(const char *command, char *reply, size_t size)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	size_t len = 0;
+	ssize_t n;
+
+	strncpy(addr.sun_path, sim_socket, sizeof(addr.sun_path) - 1);
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		fail_msg("no simulated device on %s: %s", sim_socket, strerror(errno));
+	dprintf(fd, "%s\n", command);
+	while (len < size - 1 && (n = read(fd, reply + len, size - 1 - len)) > 0) {
+		len += n;
+		if (reply[len - 1] == '\n')
+			break;
+	}
+	close(fd);
+	reply[len] = 0;
+	if (strncmp(reply, "ok", 2))
+		fail_msg("simulated device: '%s' gave '%s'", command, reply);
+}
+
+void sim_do(const char *format, ...)
+{
+	char command[128], reply[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(command, sizeof(command), format, ap);
+	va_end(ap);
+	sim_talk(command, reply, sizeof(reply));
+}
+
+static const char *sim_value(const char *key)
+{
+	static char reply[1024];
+	size_t len = strlen(key);
+
+	sim_talk("stats", reply, sizeof(reply));
+	for (char *word = strtok(reply, " \n"); word; word = strtok(NULL, " \n")) {
+		if (!strncmp(word, key, len) && word[len] == '=')
+			return word + len + 1;
+	}
+	fail_msg("simulated device: no '%s' in its statistics", key);
+	return NULL;
+}
+
+uint64_t sim_number(const char *key)
+{
+	return strtoull(sim_value(key), NULL, 10);
+}
+
+bool sim_is(const char *state)
+{
+	return !strcmp(sim_value("state"), state);
+}
+
+void feed(uint64_t count, const char *size)
+{
+	sim_do("size %s", size);
+	sim_do("count %" PRIu64, count);
+}
+
+void feed_forever(const char *size)
+{
+	sim_do("size %s", size);
+	sim_do("count max");
+}
+
+uint64_t next_counter(void)
+{
+	return sim_number("next");
+}
+
+static void write_udc(const char *text)
+{
+	int fd = open(udc_file, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		fail_msg("%s: %s", udc_file, strerror(errno));
+	close(fd);
+}
+
+void unplug(void)
+{
+	char link[256], *interface;
+
+	/* The node goes first; this goes when the driver has let go of it. */
+	snprintf(link, sizeof(link), "/sys/class/mydev/%s/device", strrchr(node, '/') + 1);
+	interface = realpath(link, NULL);
+	if (!interface)
+		fail_msg("%s: %s", link, strerror(errno));
+	write_udc("\n");
+	await(access(interface, F_OK));
+	free(interface);
+	await(sim_is("unplugged"));
+	assert_errno(access(node, F_OK), ENOENT);
+}
+
+void plug(void)
+{
+	write_udc(udc);
+	await(!access(node, F_OK));
+	await(!sim_is("unplugged"));
+}
+
+/* --- from test to test ---------------------------------------------------- */
+
+/* Everything that the device has queued already goes to nobody. */
+static void drain(void)
+{
+	static char buf[1 << 18];
+	int fd = node_open(O_RDONLY | O_NONBLOCK);
+
+	while (!sim_is("quiet")) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+
+		/* It counts as stalled until a packet has come through again. */
+		if (sim_is("stalled") && !sim_number("queued"))
+			feed(1, "1000");
+
+		poll(&p, 1, 100);
+		while (read(fd, buf, sizeof(buf)) > 0 || errno == ENOBUFS)
+			;
+	}
+	close(fd);
+}
+
+int fresh(void **state)
+{
+	(void)state;
+	alarm(TEST_SECONDS);
+	end_children();
+	close_range(3, ~0U, 0);
+	sim_do("count 0");
+	sim_do("rate max");
+	sim_do("stall-always off");
+	sim_do("resume");
+	if (sim_is("unplugged"))
+		plug();
+	await(!access(node, R_OK));
+	drain();
+	await(sysfs_number("clients") == 0);
+	assert_true(state_is("idle"));
+	assert_int_equal(sysfs_number("in_flight"), 0);
+	return 0;
+}
+
+/* --- reading -------------------------------------------------------------- */
+
+void verify_from(struct verifier *v, uint64_t first)
+{
+	verifier_init(v);
+	v->have_next = true;
+	v->next = first;
+}
+
+const char *read_packets(int fd, struct verifier *v, uint64_t packets, size_t chunk)
+{
+	static const size_t odd[] = { 1, 7, 4095, 65536, 23, 1024, 100001, 513 };
+	static char buf[1 << 18];
+	static char text[256];
+	uint64_t target = v->packets + packets;
+
+	for (unsigned int turn = 0; v->packets < target; turn++) {
+		size_t want = chunk ? chunk : odd[turn % 8];
+		ssize_t n = read(fd, buf, want);
+
+		if (n <= 0) {
+			snprintf(text, sizeof(text),
+				 "read of %zu bytes after %" PRIu64 " packets: %zd, %s", want,
+				 v->packets, n, strerror(errno));
+			return text;
+		}
+		if (!verifier_feed(v, buf, n))
+			return v->error_text;
+	}
+	return NULL;
+}
+
+int read_to_end(int fd, struct verifier *v)
+{
+	static char buf[1 << 16];
+	ssize_t n;
+
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		verifier_feed(v, buf, n);
+	return n ? errno : 0;
+}
+
+void take_packets(int fd, struct verifier *v, uint64_t packets, size_t chunk)
+{
+	uint64_t target = v->packets + packets;
+	const char *error = read_packets(fd, v, packets, chunk);
+
+	if (error)
+		fail_msg("%s", error);
+	assert_int_equal(v->packets, target);
+}
+
+void take_rest(int fd, struct verifier *v)
+{
+	sim_do("count 0");
+	take_packets(fd, v, next_counter() - (v->have_first ? v->last + 1 : v->next), 1 << 16);
+}
+
+/* --- processes ------------------------------------------------------------ */
+
+pid_t spawn(int (*fn)(void *arg), void *arg)
+{
+	pid_t pid;
+	int i;
+
+	for (i = 0; children[i]; i++)
+		assert_in_range(i, 0, MAX_CHILDREN - 2);
+	fflush(stdout);
+	pid = fork();
+	assert_return_code(pid, errno);
+	if (!pid) {
+		int status = fn(arg);
+
+		fflush(stdout);
+		_exit(status);
+	}
+	children[i] = pid;
+	return pid;
+}
+
+int reap(pid_t pid, double seconds)
+{
+	int status;
+
+	await_within(seconds, waitpid(pid, &status, WNOHANG) == pid);
+	for (int i = 0; i < MAX_CHILDREN; i++) {
+		if (children[i] == pid)
+			children[i] = 0;
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static bool sleeps(pid_t pid)
+{
+	char path[64], text[512], *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (read_file(path, text, sizeof(text)) < 0)
+		return false;
+	state = strrchr(text, ')');
+	return state && state[1] == ' ' && state[2] == 'S';
+}
+
+void await_sleeping(pid_t pid)
+{
+	int looks = 0;
+
+	/* Several looks: it may have slept for a moment elsewhere. */
+	await((looks = sleeps(pid) ? looks + 1 : 0) >= 10);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests in C share. They are started by tests/sh/with-sim.sh, which
+ * plugs in a simulated device and says in the environment where it is.
+ *
+ * Before each test, fresh() brings everything to the same state: one device,
+ * plugged in and quiet, nobody has it open, all that it had to send was read.
+ * A test then says with feed() how many packets the device shall send.
+ *
+ * Sizes: a transfer ends with a packet shorter than wMaxPacketSize or when it
+ * is full. So that one packet of the simulated device is one packet of the
+ * driver, tests use sizes that are no multiple of 1024 and below 32 KiB.
+ */
+#ifndef TESTS_C_HELPERS_H
+#define TESTS_C_HELPERS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <linux/mydev.h>
+
+#include "sim/verify.h"
+
+/* A promise in words and the function that tests it, from a fresh() state. */
+#define PROMISE(_words, _fn) { _words, _fn, fresh, NULL, NULL }
+
+/* All tests of a program, as an initialised array. */
+#define run_promises(_tests) (tests_begin(), cmocka_run_group_tests(_tests, NULL, tests_end))
+
+void tests_begin(void);
+int tests_end(void **state);
+int fresh(void **state);
+
+/* For the rest of this test: it has failed if it takes longer than this. */
+void deadline(unsigned int seconds);
+
+double now(void);
+void nap(void); /* between two looks at something that sends no event */
+
+/* Waits until @cond holds; where no event tells so. */
+#define await_within(_seconds, _cond)                                          \
+	do {                                                                   \
+		double _end = now() + (_seconds);                              \
+                                                                               \
+		while (!(_cond)) {                                             \
+			if (now() > _end)                                      \
+				fail_msg("not within %g s: %s",                \
+					 (double)(_seconds), #_cond);          \
+			nap();                                                 \
+		}                                                              \
+	} while (0)
+#define await(_cond) await_within(20, _cond)
+
+/* For what must not happen, and of which no event tells that it did not. */
+#define assert_stays(_cond)                                                    \
+	do {                                                                   \
+		double _end = now() + 0.1;                                     \
+                                                                               \
+		do {                                                           \
+			assert_true(_cond);                                    \
+			nap();                                                 \
+		} while (now() < _end);                                        \
+	} while (0)
+
+/* The system call fails with just this errno. */
+#define assert_errno(_call, _errno)                                            \
+	do {                                                                   \
+		errno = 0;                                                     \
+		assert_int_equal((_call), -1);                                 \
+		if (errno != (_errno))                                         \
+			fail_msg("%s: %s instead of %s", #_call,               \
+				 strerror(errno), #_errno);                    \
+	} while (0)
+
+/* The device node, and how it looks from there. */
+extern const char *node;
+int node_open(int flags);
+struct mydev_info info_of(int fd);
+struct mydev_stats stats_of(int fd);
+/* Of a file of /sys/class/mydev/mydevN; in words, without the newline. */
+const char *sysfs(const char *attribute);
+uint64_t sysfs_number(const char *attribute);
+bool state_is(const char *state);
+void fdinfo(int fd, char *text, size_t size);
+/* Are packets + bytes = read + lost + queued, for this descriptor? */
+bool identity_holds(const struct mydev_stats *s);
+
+/* The simulated device. */
+void sim_do(const char *format, ...) __attribute__((format(printf, 1, 2)));
+uint64_t sim_number(const char *key);
+bool sim_is(const char *state);
+/* Sends @count more packets of @size ("1000", "100-3000"). */
+void feed(uint64_t count, const char *size);
+/* Sends until it is told otherwise. */
+void feed_forever(const char *size);
+/* Counter of the packet that the device will send next, once it is quiet. */
+uint64_t next_counter(void);
+
+void unplug(void);
+void plug(void);
+
+/* A verifier that wants the packet @first first. */
+void verify_from(struct verifier *v, uint64_t first);
+
+/*
+ * Reads, at most @chunk bytes at a time, until @packets more packets are
+ * whole; returns NULL, or what is wrong. A chunk of 0 is one of many odd sizes
+ * each time.
+ */
+const char *read_packets(int fd, struct verifier *v, uint64_t packets, size_t chunk);
+/* Reads all there is to a descriptor, until read() fails; returns its errno. */
+int read_to_end(int fd, struct verifier *v);
+/* The same in a test. */
+void take_packets(int fd, struct verifier *v, uint64_t packets, size_t chunk);
+/* Ends the stream and reads what is left of it. */
+void take_rest(int fd, struct verifier *v);
+
+/*
+ * A process that runs @fn; its status is what @fn returns. It must not use
+ * assertions of cmocka. fresh() kills those that are left.
+ */
+pid_t spawn(int (*fn)(void *arg), void *arg);
+/* Its status, or 128 + signal. Fails when it does not end in time. */
+int reap(pid_t pid, double seconds);
+/* Waits until it sleeps in the kernel. */
+void await_sleeping(pid_t pid);
+
+#endif /* TESTS_C_HELPERS_H */

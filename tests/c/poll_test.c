@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* poll, epoll and SIGIO: told when there is something to read, and only then. */
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+
+#include "helpers.h"
+
+#define IN (EPOLLIN | EPOLLRDNORM)
+
+static char buf[1 << 16];
+
+static int poll_now(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN | POLLRDNORM | POLLPRI | POLLOUT };
+
+	assert_return_code(poll(&p, 1, 0), errno);
+	return p.revents & ~POLLOUT;
+}
+
+static int epoll_of(int fd, uint32_t events)
+{
+	struct epoll_event ev = { .events = events };
+	int ep = epoll_create1(EPOLL_CLOEXEC);
+
+	assert_return_code(ep, errno);
+	assert_return_code(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev), errno);
+	return ep;
+}
+
+/* The events that are there within @ms, 0 for none. */
+static uint32_t events_of(int ep, int ms)
+{
+	struct epoll_event ev = { 0 };
+
+	assert_return_code(epoll_wait(ep, &ev, 1, ms), errno);
+	return ev.events;
+}
+
+static void readable_or_not(void **state)
+{
+	int fd = node_open(O_RDONLY | O_NONBLOCK);
+
+	(void)state;
+	assert_int_equal(poll_now(fd), 0);
+	for (int round = 0; round < 3; round++) {
+		feed(2, "1000");
+		await(stats_of(fd).client_queued_packets == 2);
+		assert_int_equal(poll_now(fd), POLLIN | POLLRDNORM);
+		assert_int_equal(read(fd, buf, 1999), 1999);
+		assert_int_equal(poll_now(fd), POLLIN | POLLRDNORM);
+		assert_int_equal(read(fd, buf, 1), 1);
+		assert_int_equal(poll_now(fd), 0);
+	}
+}
+
+static void gap_is_readable(void **state)
+{
+	int idle = node_open(O_RDONLY | O_NONBLOCK), busy = node_open(O_RDONLY);
+	struct verifier v;
+
+	(void)state;
+	verify_from(&v, next_counter());
+	feed(400, "3000");
+	take_packets(busy, &v, 400, 3000);
+	assert_true(stats_of(idle).client_lost_packets > 0);
+	assert_int_equal(poll_now(idle), POLLIN | POLLRDNORM);
+	assert_errno(read(idle, buf, 1), ENOBUFS);
+	assert_int_equal(poll_now(idle), POLLIN | POLLRDNORM);
+	assert_int_equal(read(idle, buf, 1), 1);
+}
+
+static void level(void **state)
+{
+	int fd = node_open(O_RDONLY | O_NONBLOCK), ep = epoll_of(fd, IN);
+
+	(void)state;
+	assert_int_equal(events_of(ep, 0), 0);
+	feed(1, "1000");
+	assert_int_equal(events_of(ep, 10000), IN);
+	assert_int_equal(events_of(ep, 0), IN);
+	assert_int_equal(read(fd, buf, 999), 999);
+	assert_int_equal(events_of(ep, 0), IN);
+	assert_int_equal(read(fd, buf, 1), 1);
+	assert_int_equal(events_of(ep, 0), 0);
+}
+
+static void edge(void **state)
+{
+	int fd = node_open(O_RDONLY | O_NONBLOCK), ep = epoll_of(fd, IN | EPOLLET);
+
+	(void)state;
+	assert_int_equal(events_of(ep, 0), 0);
+	for (int round = 0; round < 3; round++) {
+		feed(1, "1000");
+		assert_int_equal(events_of(ep, 10000), IN);
+		/* Told once, even though nothing was read. */
+		assert_int_equal(events_of(ep, 0), 0);
+		/* Told again of the next arrival. */
+		feed(1, "1000");
+		assert_int_equal(events_of(ep, 10000), IN);
+		await(stats_of(fd).client_queued_packets == 2);
+		assert_int_equal(events_of(ep, 0), 0);
+		while (read(fd, buf, sizeof(buf)) > 0)
+			;
+		assert_int_equal(errno, EAGAIN);
+		assert_int_equal(events_of(ep, 0), 0);
+	}
+}
+
+/* The way programs use it: read until EAGAIN after each event. */
+static void edge_stream(void **state)
+{
+	int fd = node_open(O_RDONLY | O_NONBLOCK), ep;
+	struct verifier v;
+
+	(void)state;
+	verify_from(&v, next_counter());
+	ep = epoll_of(fd, IN | EPOLLET);
+	feed(1000, "100-3000");
+	while (v.packets < 1000) {
+		ssize_t n;
+
+		assert_int_equal(events_of(ep, 10000), IN);
+		while ((n = read(fd, buf, 5000)) > 0)
+			assert_true(verifier_feed(&v, buf, n));
+		assert_int_equal(errno, EAGAIN);
+	}
+}
+
+static void oneshot(void **state)
+{
+	int fd = node_open(O_RDONLY | O_NONBLOCK), ep = epoll_of(fd, IN | EPOLLONESHOT);
+	struct epoll_event again = { .events = IN | EPOLLONESHOT };
+
+	(void)state;
+	feed(1, "1000");
+	assert_int_equal(events_of(ep, 10000), IN);
+	feed(1, "1000");
+	await(stats_of(fd).client_queued_packets == 2);
+	assert_int_equal(events_of(ep, 0), 0);
+	assert_return_code(epoll_ctl(ep, EPOLL_CTL_MOD, fd, &again), errno);
+	assert_int_equal(events_of(ep, 0), IN);
+}
+
+static int poll_for_ever(void *arg)
+{
+	struct pollfd p = { .fd = *(int *)arg, .events = POLLIN };
+
+	return !(poll(&p, 1, -1) == 1 && p.revents == POLLIN);
+}
+
+static void sleeper_is_woken(void **state)
+{
+	int fds[3];
+	pid_t pids[3];
+
+	(void)state;
+	/* Two on one descriptor, one on another: all are told. */
+	fds[0] = node_open(O_RDONLY);
+	fds[1] = fds[0];
+	fds[2] = node_open(O_RDONLY);
+	for (int i = 0; i < 3; i++)
+		pids[i] = spawn(poll_for_ever, &fds[i]);
+	for (int i = 0; i < 3; i++)
+		await_sleeping(pids[i]);
+	feed(1, "1000");
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(reap(pids[i], 10), 0);
+}
+
+/* Takes a signal that was sent for @fd, or nothing. */
+static bool signalled(int fd, int band, int seconds)
+{
+	struct timespec limit = { .tv_sec = seconds };
+	siginfo_t info;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	if (sigtimedwait(&set, &info, &limit) < 0)
+		return false;
+	assert_int_equal(info.si_fd, fd);
+	assert_int_equal(info.si_code, band);
+	return true;
+}
+
+static void sigio(void **state)
+{
+	int fd = node_open(O_RDONLY | O_NONBLOCK);
+	sigset_t set;
+
+	(void)state;
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	assert_return_code(fcntl(fd, F_SETOWN, getpid()), errno);
+	assert_return_code(fcntl(fd, F_SETSIG, SIGRTMIN), errno);
+	assert_return_code(fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC), errno);
+	assert_false(signalled(fd, POLL_IN, 0));
+	for (int i = 0; i < 3; i++) {
+		feed(1, "1000");
+		assert_true(signalled(fd, POLL_IN, 10));
+		assert_false(signalled(fd, POLL_IN, 0));
+	}
+	/* Not for those who do not want it any more. */
+	assert_return_code(fcntl(fd, F_SETFL, O_NONBLOCK), errno);
+	feed(1, "1000");
+	await(stats_of(fd).client_queued_packets == 4);
+	assert_false(signalled(fd, POLL_IN, 0));
+
+	assert_return_code(fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC), errno);
+	unplug();
+	assert_true(signalled(fd, POLL_HUP, 10));
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PROMISE("POLLIN and POLLRDNORM exactly while there is something to read", readable_or_not),
+		PROMISE("a gap to be told of counts as something to read", gap_is_readable),
+		PROMISE("epoll, level: reported as long as it is so", level),
+		PROMISE("epoll, edge: one event per arrival", edge),
+		PROMISE("epoll, edge: a whole stream, reading to EAGAIN each time", edge_stream),
+		PROMISE("epoll, one shot: armed again it reports what is there", oneshot),
+		PROMISE("an arrival wakes all who sleep in poll", sleeper_is_woken),
+		PROMISE("SIGIO on arrival and on unplug", sigio),
+	};
+
+	return run_promises(tests);
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Reading with io_uring. */
+#include <dirent.h>
+#include <liburing.h>
+
+#include "helpers.h"
+
+#define ENTRIES 8
+
+static struct io_uring ring;
+static char bufs[ENTRIES][1 << 16];
+
+/* In a sandbox or a kernel without it there is nothing to test. */
+static void need_ring(void)
+{
+	int ret = io_uring_queue_init(ENTRIES, &ring, 0);
+
+	if (ret == -ENOSYS || ret == -EPERM) {
+		print_message("# this kernel has no io_uring: %s\n", strerror(-ret));
+		skip();
+	}
+	assert_int_equal(ret, 0);
+}
+
+static void submit_read(int fd, unsigned int slot, size_t size)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	assert_non_null(sqe);
+	io_uring_prep_read(sqe, fd, bufs[slot], size, -1);
+	io_uring_sqe_set_data64(sqe, slot);
+	assert_int_equal(io_uring_submit(&ring), 1);
+}
+
+/* The next result within 10 s; which read it is of goes to @slot. */
+static int result(unsigned int *slot)
+{
+	struct __kernel_timespec limit = { .tv_sec = 10 };
+	struct io_uring_cqe *cqe;
+	int ret = io_uring_wait_cqe_timeout(&ring, &cqe, &limit);
+
+	if (ret)
+		fail_msg("no completion: %s", strerror(-ret));
+	ret = cqe->res;
+	*slot = io_uring_cqe_get_data64(cqe);
+	io_uring_cqe_seen(&ring, cqe);
+	return ret;
+}
+
+static bool pending(void)
+{
+	struct io_uring_cqe *cqe;
+
+	return io_uring_peek_cqe(&ring, &cqe) == -EAGAIN;
+}
+
+static int threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *entry;
+	int count = 0;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+static void data_is_there(void **state)
+{
+	int fd = node_open(O_RDONLY | O_NONBLOCK);
+	struct verifier v;
+	unsigned int slot;
+
+	(void)state;
+	need_ring();
+	verify_from(&v, next_counter());
+	assert_errno(read(fd, bufs[0], 1), EAGAIN);
+	feed(3, "1000");
+	await(stats_of(fd).client_queued_packets == 3);
+	assert_return_code(fcntl(fd, F_SETFL, 0), errno);
+	submit_read(fd, 0, sizeof(bufs[0]));
+	/* Done while it was submitted. */
+	assert_false(pending());
+	assert_int_equal(result(&slot), 3000);
+	assert_true(verifier_feed(&v, bufs[0], 3000));
+	io_uring_queue_exit(&ring);
+}
+
+static void pends_and_completes(void **state)
+{
+	int fd = node_open(O_RDONLY);
+	struct verifier v;
+	unsigned int slot;
+
+	(void)state;
+	need_ring();
+	verify_from(&v, next_counter());
+	for (int i = 0; i < 20; i++) {
+		submit_read(fd, 0, sizeof(bufs[0]));
+		if (!i)
+			assert_stays(pending());
+		assert_true(pending());
+		feed(1, "5000");
+		assert_int_equal(result(&slot), 5000);
+		assert_true(verifier_feed(&v, bufs[0], 5000));
+	}
+	/* It waited by poll, and kept no thread of the kernel waiting. */
+	assert_int_equal(threads(), 1);
+	io_uring_queue_exit(&ring);
+}
+
+static void stream(void **state)
+{
+	int fd = node_open(O_RDONLY);
+	struct verifier v;
+	unsigned int slot;
+	int n;
+
+	(void)state;
+	need_ring();
+	verify_from(&v, next_counter());
+	feed(1000, "100-9000");
+	while (v.packets < 1000) {
+		submit_read(fd, 0, sizeof(bufs[0]));
+		n = result(&slot);
+		assert_in_range(n, 1, sizeof(bufs[0]));
+		assert_true(verifier_feed(&v, bufs[0], n));
+	}
+	io_uring_queue_exit(&ring);
+}
+
+/* Each client has one that waits; one packet completes them all. */
+static void many_pending(void **state)
+{
+	uint64_t first = next_counter();
+	unsigned int slot, seen = 0;
+	struct verifier v;
+
+	(void)state;
+	need_ring();
+	for (unsigned int i = 0; i < ENTRIES; i++)
+		submit_read(node_open(O_RDONLY), i, sizeof(bufs[i]));
+	assert_true(pending());
+	feed(1, "3000");
+	for (unsigned int i = 0; i < ENTRIES; i++) {
+		assert_int_equal(result(&slot), 3000);
+		seen |= 1U << slot;
+		verify_from(&v, first);
+		assert_true(verifier_feed(&v, bufs[slot], 3000));
+	}
+	assert_int_equal(seen, (1U << ENTRIES) - 1);
+	io_uring_queue_exit(&ring);
+}
+
+static void unplugged(void **state)
+{
+	int fd = node_open(O_RDONLY);
+	unsigned int slot;
+
+	(void)state;
+	need_ring();
+	submit_read(fd, 0, sizeof(bufs[0]));
+	assert_true(pending());
+	unplug();
+	assert_int_equal(result(&slot), -ENODEV);
+	io_uring_queue_exit(&ring);
+}
+
+/* The ring goes while a read waits in it: nothing of it is left. */
+static void given_up(void **state)
+{
+	int fd = node_open(O_RDONLY);
+
+	(void)state;
+	need_ring();
+	submit_read(fd, 0, sizeof(bufs[0]));
+	assert_true(pending());
+	close(fd);
+	assert_int_equal(sysfs_number("clients"), 1);
+	io_uring_queue_exit(&ring);
+	await(sysfs_number("clients") == 0);
+	assert_true(state_is("idle"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PROMISE("a read of what is there completes at once", data_is_there),
+		PROMISE("a read that must wait completes when data come", pends_and_completes),
+		PROMISE("a whole stream, read by read", stream),
+		PROMISE("reads of many clients wait in one ring", many_pending),
+		PROMISE("a read that waits ends with ENODEV on unplug", unplugged),
+		PROMISE("a ring that is given up takes its reads with it", given_up),
+	};
+
+	return run_promises(tests);
+}
