@@ -169,13 +169,15 @@ static int mydev_read_gap(struct mydev_client *client,
  * @client: a member, its read_mutex held
  * @batch: receives them; mydev_read_unpin() drops its references
  * @want: bytes that the caller can take, not 0
- * @report: whether a gap may be reported now
+ * @first: nothing was copied by this read yet, so a gap may be reported, and
+ *	the mode be chosen: one read returns bytes or records, not both
  *
  * Return: 0, or -ENOBUFS for a gap, -EMSGSIZE for a record that does not fit,
- * or what mydev_client_end() says of the empty queue.
+ * -EAGAIN if the mode has changed, or what mydev_client_end() says of the empty
+ * queue.
  */
 static int mydev_read_pin(struct mydev_client *client,
-			  struct mydev_batch *batch, size_t want, bool report)
+			  struct mydev_batch *batch, size_t want, bool first)
 {
 	struct mydev_device *dev = client->dev;
 	unsigned int i, n;
@@ -184,12 +186,16 @@ static int mydev_read_pin(struct mydev_client *client,
 	spin_lock_irq(&dev->rx_lock);
 	client->lapped = false;
 	batch->nr = 0;
+	if (!first && client->mode != batch->mode) {
+		ret = -EAGAIN;
+		goto out;
+	}
 	batch->mode = client->mode;
 	batch->partial = client->head_offset;
 
 	mydev_queue_settle_gap(client);
 	if (client->gap.packets) {
-		ret = mydev_read_gap(client, batch, want, report);
+		ret = mydev_read_gap(client, batch, want, first);
 		goto out;
 	}
 

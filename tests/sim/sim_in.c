@@ -185,6 +185,13 @@ static void submit_waiting(struct sim *s)
 
 		if (slot->state != SLOT_WAITING)
 			continue;
+		/*
+		 * After a failure the first goes alone, until it is delivered:
+		 * the kernel refuses while the endpoint is not enabled, and if
+		 * that ended in the midst of many, the order would be lost.
+		 */
+		if (in->wary && (n || in->queued))
+			break;
 		io_prep_pwrite(&slot->req.iocb, in->fd, slot->buf, slot->size, 0);
 		io_set_eventfd(&slot->req.iocb, s->aio_event);
 		slot->req.iocb.data = &slot->req;
@@ -243,12 +250,14 @@ void in_complete(struct sim *s, struct sim_request *req, long res)
 			sim_log("packet of %u bytes: result %ld", slot->size, res);
 		slot->state = SLOT_WAITING;
 		in->failed = true;
+		in->wary = true;
 		in->resent++;
 		sim_back_off(s);
 		return;
 	}
 	slot->state = SLOT_DONE;
 	in->halted = false;
+	in->wary = false;
 	if (slot->size)
 		in->packets++;
 	else
