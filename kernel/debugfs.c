@@ -32,16 +32,19 @@ static int clients_show(struct seq_file *m, void *unused)
 	seq_puts(m, "read-bytes lost-packets lost-bytes command\n");
 
 	spin_lock_irq(&dev->rx_lock);
-	list_for_each_entry(client, &dev->clients, list)
-		seq_printf(m, "%d %s %s %s %llu %llu %llu %llu %llu %llu %s\n",
+	list_for_each_entry(client, &dev->clients, list) {
+		seq_printf(m, "%d %s %s %s %llu %llu %llu %llu %llu %llu ",
 			   client->pid, mydev_client_role(client),
 			   mydev_mode_names[client->mode],
 			   mydev_policy_names[client->policy],
 			   mydev_client_queued_packets(client),
 			   mydev_client_queued_bytes(client),
 			   client->read_packets, client->read_bytes,
-			   client->lost_packets, client->lost_bytes,
-			   client->comm);
+			   client->lost_packets, client->lost_bytes);
+		/* A program can call itself anything. */
+		seq_escape(m, client->comm, "\n\\");
+		seq_putc(m, '\n');
+	}
 	spin_unlock_irq(&dev->rx_lock);
 	return 0;
 }

@@ -122,14 +122,14 @@ static int mydev_set_config(struct mydev_client *client,
 
 	if (config->reserved)
 		return -EINVAL;
+	if (!client->member)
+		return -EOPNOTSUPP;
 	if (config->mode > MYDEV_MODE_PACKET ||
 	    config->policy > MYDEV_POLICY_DROP_NEWEST ||
 	    config->clock > MYDEV_CLOCK_REALTIME)
 		return -EOPNOTSUPP;
 	if (!config->queue_depth || config->queue_depth > MYDEV_MAX_DEPTH)
 		return -ERANGE;
-	if (!client->member)
-		return -EOPNOTSUPP;
 	return mydev_client_set_config(client, config);
 }
 

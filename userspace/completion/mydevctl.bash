@@ -15,17 +15,26 @@ _mydevctl() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="list info cat stats --help --usage --version"
+		words="list info cat stats config clients --help --usage --version"
 	elif [[ $command == cat && $previous =~ ^(-o|--output)$ ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
-	elif [[ $command == cat && $previous =~ ^(-n|--bytes|--seconds)$ ]]; then
+	elif [[ $command == cat && $previous == --policy ]]; then
+		words="lossless drop-oldest drop-newest"
+	elif [[ $command == cat && $previous == --clock ]]; then
+		words="monotonic boottime realtime"
+	elif [[ $command == cat && $previous =~ ^(-n|--bytes|-c|--count|--seconds|--depth|--watermark|--latency)$ ]]; then
+		return
+	elif [[ $command == config && $previous =~ ^--(transfers|transfer-size|pool|stall-ms)$ ]]; then
 		return
 	else
 		case $command in
 		list) words="--json --no-header" ;;
-		info | stats) words="--json $(_mydevctl_devices)" ;;
-		cat) words="--json --bytes --seconds --output --force $(_mydevctl_devices)" ;;
+		info | clients) words="--json $(_mydevctl_devices)" ;;
+		stats) words="--json --watch $(_mydevctl_devices)" ;;
+		config) words="--json --transfers --transfer-size --pool --stall-ms $(_mydevctl_devices)" ;;
+		cat) words="--json --bytes --seconds --output --force --packets --count --payload --clock
+			--policy --depth --watermark --latency $(_mydevctl_devices)" ;;
 		*) return ;;
 		esac
 		words+=" --help --usage"

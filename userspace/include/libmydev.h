@@ -67,10 +67,11 @@ int mydev_open(const char *name, int flags, struct mydev **dev);
  * @name: as for mydev_open()
  * @dev: where the new object goes; free it with mydev_close()
  *
- * The descriptor takes no part in the stream: it is not counted as a client
- * and nothing is kept for it. That needs permission to read and to write; with
- * permission to read only, it is opened for reading instead, and is a silent
- * client until it is closed. mydev_is_reader() tells which it was.
+ * The descriptor takes no part in the stream: nothing is kept for it. The
+ * driver counts it among the clients like any other. That needs permission to
+ * read and to write; with permission to read only, it is opened for reading
+ * instead, and is a silent member until it is closed. mydev_is_reader() tells
+ * which it was.
  *
  * Return: as mydev_open()
  */
@@ -123,22 +124,138 @@ int mydev_get_stats(const struct mydev *dev, struct mydev_stats *stats,
 		    size_t size);
 
 /**
- * mydev_read() - read bytes of the stream
+ * mydev_get_config() - how this descriptor reads
  * @dev: the device, opened for reading
- * @buf: where the bytes go
+ * @config: filled in
+ * @size: sizeof(*@config)
+ *
+ * Return: as mydev_get_info(), and -EBADF where @dev is not for reading
+ */
+int mydev_get_config(const struct mydev *dev, struct mydev_config *config,
+		     size_t size);
+
+/**
+ * mydev_set_config() - change how this descriptor reads
+ * @dev: the device, opened for reading
+ * @config: best what mydev_get_config() returned, with some members changed;
+ *	its size member is ignored
+ * @size: sizeof(*@config)
+ *
+ * Takes effect at once and for this descriptor alone. Nothing is lost by it.
+ *
+ * Return: 0, or
+ *	-EOPNOTSUPP	the driver does not know this mode, policy or clock, or
+ *		the interface sends nothing;
+ *	-ERANGE	queue_depth is 0 or above mydev_info.max_queue_depth;
+ *	-EBADF	@dev is not for reading;
+ *	-ENOMEM	no memory for so long a queue;
+ *	-E2BIG	a member that this driver does not know is set
+ */
+int mydev_set_config(const struct mydev *dev, const struct mydev_config *config,
+		     size_t size);
+
+/**
+ * mydev_get_geometry() - the receive ring of the device, and its limits
+ * @dev: the device, opened in any way
+ * @geometry: filled in
+ * @size: sizeof(*@geometry)
+ *
+ * Return: as mydev_get_info()
+ */
+int mydev_get_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
+		       size_t size);
+
+/**
+ * mydev_set_geometry() - change the receive ring of the device
+ * @dev: the device, opened for writing
+ * @geometry: best what mydev_get_geometry() returned, with some members
+ *	changed. On return it holds what is in use, and the limits, also with
+ *	-ERANGE
+ * @size: sizeof(*@geometry)
+ *
+ * The ring belongs to everybody, so this works only while nobody asks for data.
+ *
+ * Return: 0, or
+ *	-ERANGE	a member is beyond its limit;
+ *	-EBUSY	somebody asks for data, or has some queued;
+ *	-EBADF	@dev is not for writing;
+ *	-EOPNOTSUPP	the interface sends nothing;
+ *	-ENOMEM	no memory for so large a pool; the old one is still in use;
+ *	-ENODEV	unplugged
+ */
+int mydev_set_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
+		       size_t size);
+
+/**
+ * mydev_read() - read bytes of the stream, or records
+ * @dev: the device, opened for reading
+ * @buf: where they go
  * @count: room in @buf; 64 KiB and more is efficient
  *
- * One call of read(2), not repeated.
+ * One call of read(2), not repeated. In packet mode the result is whole
+ * records, which mydev_next_record() takes apart.
  *
  * Return: the number of bytes, at most @count; 0 only for a @count of 0; or
  *	-EAGAIN	nothing is there, and O_NONBLOCK was asked for;
  *	-EINTR	a signal came first;
- *	-ENOBUFS	data was lost here; the next read goes on behind the gap;
+ *	-ENOBUFS	stream mode: data was lost here; the next read goes on
+ *		behind the gap;
+ *	-EMSGSIZE	packet mode: @count is too small for the next record;
+ *		nothing is lost by that;
  *	-EIO	the device failed for good;
  *	-ENODEV	unplugged, and everything that had arrived was read;
  *	-EOPNOTSUPP	the interface sends nothing
  */
 ssize_t mydev_read(const struct mydev *dev, void *buf, size_t count);
+
+/* ---------------------------------------------------------- packet mode */
+
+/**
+ * struct mydev_record - one record of packet mode
+ * @header: as in the buffer
+ * @payload: @header.length bytes, in the buffer, aligned like the buffer
+ * @gap: of a MYDEV_RECORD_GAP, zero otherwise
+ * @event: of a MYDEV_RECORD_EVENT, zero otherwise
+ */
+struct mydev_record {
+	struct mydev_packet_header header;
+	const void *payload;
+	struct mydev_gap_record gap;
+	struct mydev_event_record event;
+};
+
+/**
+ * mydev_next_record() - the next record of a buffer
+ * @pos: where it begins; moved behind it. At first the buffer that
+ *	mydev_read() filled
+ * @left: bytes from there on; reduced. At first what mydev_read() returned
+ * @record: filled in; @record->payload is valid as long as the buffer is
+ *
+ * Nothing outside of the buffer is touched, whatever is in it. Skip records of
+ * a type that you do not know.
+ *
+ * Return: 1 for a record, 0 at the end, -EPROTO for what is no whole record
+ */
+int mydev_next_record(const void **pos, size_t *left,
+		      struct mydev_record *record);
+
+/* ---------------------------------------------------------------- names */
+
+/*
+ * Names for the values of the driver's header, as sysfs and debugfs have them.
+ * NULL for a value that this library does not know.
+ */
+const char *mydev_state_name(unsigned int state);   /* "running" */
+const char *mydev_mode_name(unsigned int mode);     /* "packet" */
+const char *mydev_policy_name(unsigned int policy); /* "drop-oldest" */
+const char *mydev_clock_name(unsigned int clock);   /* "monotonic" */
+const char *mydev_record_name(unsigned int type);   /* "gap" */
+const char *mydev_event_name(unsigned int event);   /* "stall" */
+
+/* The value of such a name, or -EINVAL. */
+int mydev_mode_value(const char *name);
+int mydev_policy_value(const char *name);
+int mydev_clock_value(const char *name);
 
 /* ------------------------------------------------------ which there are */
 
@@ -176,6 +293,18 @@ const struct mydev_entry *mydev_list_get(const struct mydev_list *list,
 /** mydev_list_by_devnum() - the entry with this device number, or NULL. */
 const struct mydev_entry *mydev_list_by_devnum(const struct mydev_list *list,
 					       dev_t devnum);
+
+/**
+ * mydev_list_find() - the entry that a name means
+ * @list: the list
+ * @name: as for mydev_open(); the node is looked at, and not opened
+ * @entry: where the entry goes
+ *
+ * Return: 0, -ENOENT for no such node, -ENXIO for one that is no mydev device,
+ *	-ENODEV for one that is not in the list, or what stat(2) said
+ */
+int mydev_list_find(const struct mydev_list *list, const char *name,
+		    const struct mydev_entry **entry);
 
 /** mydev_entry_name() - "mydev0". */
 const char *mydev_entry_name(const struct mydev_entry *entry);
@@ -222,6 +351,18 @@ bool mydev_entry_readable(const struct mydev_entry *entry);
  */
 ssize_t mydev_entry_attr(const struct mydev_entry *entry, const char *attr,
 			 char *buf, size_t size);
+
+/**
+ * mydev_entry_set_attr() - write one sysfs attribute of the device
+ * @entry: the device
+ * @attr: name below /sys/class/mydev/mydevN, such as "stall_ms"
+ * @text: the new value
+ *
+ * Return: 0, -EACCES for want of permission (sysfs belongs to root), or what
+ *	the driver says about the value
+ */
+int mydev_entry_set_attr(const struct mydev_entry *entry, const char *attr,
+			 const char *text);
 
 /* ---------------------------------------------------------------- errors */
 

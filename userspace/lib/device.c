@@ -14,7 +14,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "libmydev.h"
+#include "internal.h"
 
 struct mydev {
 	int fd;
@@ -22,19 +22,21 @@ struct mydev {
 	char path[];
 };
 
-/* "0" and "mydev0" are short for "/dev/mydev0"; whatever has a / is a path. */
+const char *node_prefix(const char *name)
+{
+	if (strchr(name, '/'))
+		return "";
+	if (name[0] && !name[strspn(name, "0123456789")])
+		return "/dev/mydev";
+	return "/dev/";
+}
+
 static struct mydev *device_new(const char *name)
 {
-	const char *prefix = "";
+	const char *prefix = node_prefix(name);
+	size_t size = strlen(prefix) + strlen(name) + 1;
 	struct mydev *dev;
-	size_t size;
 
-	if (!strchr(name, '/')) {
-		bool digits = name[0] && !name[strspn(name, "0123456789")];
-
-		prefix = digits ? "/dev/mydev" : "/dev/";
-	}
-	size = strlen(prefix) + strlen(name) + 1;
 	dev = malloc(sizeof(*dev) + size);
 	if (!dev)
 		return NULL;
@@ -43,8 +45,7 @@ static struct mydev *device_new(const char *name)
 	return dev;
 }
 
-/* Does this device number belong to the class that the driver registered? */
-static int check_class(dev_t devnum)
+int check_class(dev_t devnum)
 {
 	char path[64];
 	char target[PATH_MAX];
@@ -172,6 +173,18 @@ bool mydev_is_reader(const struct mydev *dev)
 	return mode == O_RDONLY || mode == O_RDWR;
 }
 
+/* The first member of each argument is its size. */
+static int request(const struct mydev *dev, unsigned long cmd, void *arg,
+		   size_t size)
+{
+	__u32 size32 = size;
+
+	if (size < sizeof(size32) || size != size32)
+		return -EINVAL;
+	memcpy(arg, &size32, sizeof(size32));
+	return ioctl(dev->fd, cmd, arg) ? -errno : 0;
+}
+
 /*
  * The kernel fills in what it knows of @size bytes and leaves the rest, which
  * is zero then.
@@ -179,13 +192,8 @@ bool mydev_is_reader(const struct mydev *dev)
 static int ask(const struct mydev *dev, unsigned long cmd, void *arg,
 	       size_t size)
 {
-	__u32 size32 = size;
-
-	if (size < sizeof(size32) || size != size32)
-		return -EINVAL;
 	memset(arg, 0, size);
-	memcpy(arg, &size32, sizeof(size32));
-	return ioctl(dev->fd, cmd, arg) ? -errno : 0;
+	return request(dev, cmd, arg, size);
 }
 
 int mydev_get_info(const struct mydev *dev, struct mydev_info *info,
@@ -198,6 +206,39 @@ int mydev_get_stats(const struct mydev *dev, struct mydev_stats *stats,
 		    size_t size)
 {
 	return ask(dev, MYDEV_IOC_GET_STATS, stats, size);
+}
+
+int mydev_get_config(const struct mydev *dev, struct mydev_config *config,
+		     size_t size)
+{
+	return ask(dev, MYDEV_IOC_GET_CONFIG, config, size);
+}
+
+int mydev_set_config(const struct mydev *dev, const struct mydev_config *config,
+		     size_t size)
+{
+	/* The kernel writes its own size back: the caller's stays as it is. */
+	union {
+		struct mydev_config config;
+		char room[256];
+	} copy = { 0 };
+
+	if (size > sizeof(copy))
+		return -EINVAL;
+	memcpy(&copy, config, size);
+	return request(dev, MYDEV_IOC_SET_CONFIG, &copy, size);
+}
+
+int mydev_get_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
+		       size_t size)
+{
+	return ask(dev, MYDEV_IOC_GET_GEOMETRY, geometry, size);
+}
+
+int mydev_set_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
+		       size_t size)
+{
+	return request(dev, MYDEV_IOC_SET_GEOMETRY, geometry, size);
 }
 
 ssize_t mydev_read(const struct mydev *dev, void *buf, size_t count)

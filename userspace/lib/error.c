@@ -20,13 +20,19 @@ const char *mydev_strerror(int err)
 	case -EPERM:
 		return "no permission; be a user who may open the node, or install the udev rule";
 	case -EBUSY:
-		return "the device has as many clients as it can serve; close one of them";
+		return "in use: all clients it can have are there, or a change waits for readers";
 	case -ENOBUFS:
 		return "data was lost here because this reader fell behind; read on, and faster";
+	case -EMSGSIZE:
+		return "the next record needs a larger buffer; it is not lost, read again";
+	case -ERANGE:
+		return "a number is beyond its limit; mydevctl config and info show limits";
+	case -E2BIG:
+		return "the driver does not know all that was set; load one as new as this";
 	case -EIO:
 		return "the device failed for good; close all its descriptors and open it again";
 	case -EOPNOTSUPP:
-		return "the interface has no bulk IN endpoint, so nothing can be read";
+		return "the interface has no bulk IN endpoint, or the driver lacks this setting";
 	case -ENOTTY:
 		return "the loaded driver is older than this program; load one as new";
 	case -EPROTONOSUPPORT:
@@ -38,7 +44,7 @@ const char *mydev_strerror(int err)
 	case -EAGAIN:
 		return "nothing to read yet; wait with poll()";
 	case -EBADF:
-		return "the descriptor is not open for reading";
+		return "the descriptor is open for the other direction; open it for this one";
 	case -ENOMEM:
 		return "out of memory; close other programs, or fewer clients";
 	default:

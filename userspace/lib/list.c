@@ -8,10 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "libmydev.h"
+#include "internal.h"
 
 #define CLASS_DIR "/sys/class/mydev"
 
@@ -37,23 +38,35 @@ struct mydev_list {
 	struct mydev_entry **entries;
 };
 
+static int open_attr(const struct mydev_entry *entry, const char *attr,
+		     int flags)
+{
+	char path[256];
+	int len;
+	int fd;
+
+	len = snprintf(path, sizeof(path), CLASS_DIR "/%s/%s", entry->name,
+		       attr);
+	if (len >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = open(path, flags | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return fd;
+}
+
 ssize_t mydev_entry_attr(const struct mydev_entry *entry, const char *attr,
 			 char *buf, size_t size)
 {
-	char path[256];
 	ssize_t len;
 	int fd;
 
 	if (!size)
 		return -EINVAL;
 	buf[0] = '\0';
-	len = snprintf(path, sizeof(path), CLASS_DIR "/%s/%s", entry->name,
-		       attr);
-	if (len >= (ssize_t)sizeof(path))
-		return -ENAMETOOLONG;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open_attr(entry, attr, O_RDONLY);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	len = read(fd, buf, size - 1);
 	if (len < 0)
 		len = -errno;
@@ -64,6 +77,21 @@ ssize_t mydev_entry_attr(const struct mydev_entry *entry, const char *attr,
 		len--;
 	buf[len] = '\0';
 	return len;
+}
+
+int mydev_entry_set_attr(const struct mydev_entry *entry, const char *attr,
+			 const char *text)
+{
+	int fd = open_attr(entry, attr, O_WRONLY);
+	int ret = 0;
+
+	if (fd < 0)
+		return fd;
+	/* sysfs takes a value in one piece. */
+	if (write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
 }
 
 /* A device may have no such string: that is an empty one. */
@@ -253,6 +281,26 @@ const struct mydev_entry *mydev_list_by_devnum(const struct mydev_list *list,
 			return list->entries[i];
 	}
 	return NULL;
+}
+
+int mydev_list_find(const struct mydev_list *list, const char *name,
+		    const struct mydev_entry **entry)
+{
+	struct stat st;
+	char *path;
+	int ret;
+
+	if (asprintf(&path, "%s%s", node_prefix(name), name) < 0)
+		return -ENOMEM;
+	ret = stat(path, &st) ? -errno : 0;
+	free(path);
+	if (ret)
+		return ret;
+	ret = S_ISCHR(st.st_mode) ? check_class(st.st_rdev) : -ENXIO;
+	if (ret)
+		return ret;
+	*entry = mydev_list_by_devnum(list, st.st_rdev);
+	return *entry ? 0 : -ENODEV;
 }
 
 const char *mydev_entry_name(const struct mydev_entry *entry)

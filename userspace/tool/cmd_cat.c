@@ -1,67 +1,94 @@
 // SPDX-License-Identifier: MIT
 /*
- * mydevctl cat: the byte stream of a device to standard output or a file.
+ * mydevctl cat: what a device sends to standard output or a file, as bytes or
+ * as a line for each packet.
  */
 #include <argp.h>
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tool.h"
 
-#define KEY_SECONDS 0x100
-#define KEY_FORCE   0x101
+#define KEY_SECONDS   0x100
+#define KEY_FORCE     0x101
+#define KEY_PAYLOAD   0x102
+#define KEY_POLICY    0x103
+#define KEY_CLOCK     0x104
+#define KEY_WATERMARK 0x105
+#define KEY_LATENCY   0x106
+#define KEY_DEPTH     0x107
 
-/* A timer that is set to nothing never ends. */
-#define MIN_SECONDS 0.001
-/* Longer than any machine runs, and far from what a time_t cannot hold. */
-#define MAX_SECONDS 1e9
+/* A setting of this reader; it stays as it is where it is not given. */
+struct setting {
+	bool given;
+	uint32_t value;
+};
 
 struct options {
 	bool json;
 	bool force;
-	uint64_t limit;
+	bool packets;
+	bool payload;
+	bool count_given;
+	bool bytes_given;
+	uint64_t count; /* packets */
+	uint64_t bytes;
 	double seconds;
+	struct setting policy;
+	struct setting clock;
+	struct setting watermark;
+	struct setting latency;
+	struct setting depth;
 	const char *output;
 	const char *name;
 };
 
-static bool parse_bytes(const char *text, uint64_t *bytes)
+static void take_name(struct setting *setting, int (*value_of)(const char *),
+		      const char *arg, struct argp_state *state,
+		      const char *names)
 {
-	static const char suffixes[] = "KMG";
-	const char *suffix;
-	unsigned int shift = 0;
-	char *end;
+	int value = value_of(arg);
 
-	if (!isdigit((unsigned char)*text))
-		return false;
-	errno = 0;
-	*bytes = strtoull(text, &end, 10);
-	if (errno)
-		return false;
-	if (*end) {
-		suffix = strchr(suffixes, toupper((unsigned char)*end));
-		if (!suffix || end[1])
-			return false;
-		shift = 10 * (suffix - suffixes + 1);
-	}
-	if (*bytes > UINT64_MAX >> shift)
-		return false;
-	*bytes <<= shift;
-	return true;
+	if (value < 0)
+		argp_error(state, "not one of %s: %s", names, arg);
+	setting->given = true;
+	setting->value = value;
 }
 
-static bool parse_seconds(const char *text, double *seconds)
+static void take_number(struct setting *setting,
+			bool (*parse_it)(const char *, uint64_t *),
+			const char *arg, struct argp_state *state)
 {
-	char *end;
+	uint64_t number;
 
-	*seconds = strtod(text, &end);
-	return end != text && !*end && *seconds >= MIN_SECONDS &&
-	       *seconds <= MAX_SECONDS;
+	if (!parse_it(arg, &number) || number > UINT32_MAX)
+		argp_error(state, "not a whole number up to %u: %s", UINT32_MAX,
+			   arg);
+	setting->given = true;
+	setting->value = number;
+}
+
+static void check_together(const struct options *options,
+			   struct argp_state *state)
+{
+	if (options->packets) {
+		if (options->bytes_given)
+			argp_error(
+				state,
+				"-n counts bytes of the stream; with --packets use --count");
+		return;
+	}
+	if (options->count_given)
+		argp_error(state, "--count needs --packets; -n counts bytes");
+	if (options->payload)
+		argp_error(state, "--payload needs --packets");
+	if (options->clock.given)
+		argp_error(
+			state,
+			"--clock needs --packets: a stream has no timestamps");
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -73,11 +100,40 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options->json = true;
 		return 0;
 	case 'n':
-		if (!parse_bytes(arg, &options->limit))
+		if (!parse_bytes(arg, &options->bytes))
 			argp_error(
 				state,
 				"not a number of bytes: %s (such as 4096, 64K, 10M or 1G)",
 				arg);
+		options->bytes_given = true;
+		return 0;
+	case 'c':
+		if (!parse_number(arg, &options->count))
+			argp_error(state, "not a number of packets: %s", arg);
+		options->count_given = true;
+		return 0;
+	case 'p':
+		options->packets = true;
+		return 0;
+	case KEY_PAYLOAD:
+		options->payload = true;
+		return 0;
+	case KEY_POLICY:
+		take_name(&options->policy, mydev_policy_value, arg, state,
+			  "lossless, drop-oldest and drop-newest");
+		return 0;
+	case KEY_CLOCK:
+		take_name(&options->clock, mydev_clock_value, arg, state,
+			  "monotonic, boottime and realtime");
+		return 0;
+	case KEY_WATERMARK:
+		take_number(&options->watermark, parse_bytes, arg, state);
+		return 0;
+	case KEY_LATENCY:
+		take_number(&options->latency, parse_number, arg, state);
+		return 0;
+	case KEY_DEPTH:
+		take_number(&options->depth, parse_number, arg, state);
 		return 0;
 	case 'o':
 		options->output = strcmp(arg, "-") ? arg : NULL;
@@ -97,6 +153,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "one device only: %s", arg);
 		options->name = arg;
 		return 0;
+	case ARGP_KEY_END:
+		check_together(options, state);
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -106,13 +165,32 @@ static const struct argp_option option_table[] = {
 	{ "bytes", 'n', "N", 0,
 	  "End after N bytes; K, M and G stand for 1024, 1024^2 and 1024^3",
 	  0 },
+	{ "packets", 'p', NULL, 0,
+	  "Print a line for each packet, gap and event, instead of the bytes",
+	  0 },
+	{ "count", 'c', "N", 0, "With --packets: end after N packets", 0 },
+	{ "payload", KEY_PAYLOAD, NULL, 0,
+	  "With --packets: print whole packets in hexadecimal digits", 0 },
+	{ "clock", KEY_CLOCK, "CLOCK", 0,
+	  "With --packets: times by monotonic (if not given), boottime or realtime",
+	  0 },
+	{ "policy", KEY_POLICY, "POLICY", 0,
+	  "When this reader falls behind: lossless (if not given: the device waits), drop-oldest or drop-newest",
+	  0 },
+	{ "depth", KEY_DEPTH, "N", 0, "Queue up to N packets for this reader",
+	  0 },
+	{ "watermark", KEY_WATERMARK, "BYTES", 0,
+	  "Read when BYTES have come, rather than at once", 0 },
+	{ "latency", KEY_LATENCY, "US", 0,
+	  "or when the oldest packet has waited for US microseconds", 0 },
 	{ "seconds", KEY_SECONDS, "S", 0, "End after S seconds", 0 },
 	{ "output", 'o', "FILE", 0,
 	  "Write to FILE instead of standard output; it is created or emptied",
 	  0 },
 	{ "force", KEY_FORCE, NULL, 0, "Write to a terminal all the same", 0 },
 	{ "json", 'J', NULL, 0,
-	  "Sum up in one line of JSON on standard error at the end", 0 },
+	  "Sum up in one line of JSON on standard error at the end; with --packets also print JSON objects as lines",
+	  0 },
 	{ 0 },
 };
 
@@ -120,11 +198,13 @@ static const struct argp argp = {
 	.options = option_table,
 	.parser = parse,
 	.args_doc = "[DEV]",
-	.doc = "Copy the bytes that a device sends to standard output.\v" DEV_DOC
+	.doc = "Copy the bytes that a device sends to standard output, or list its "
+	       "packets.\v" DEV_DOC
 	       " Copying begins with what the device sends from now on, and ends "
-	       "with -n, --seconds, SIGINT, SIGTERM or the unplugging of the "
-	       "device. Other clients of the device get the same bytes.\n\n"
-	       "An end by -n, --seconds or a signal has status 0; lost data gives 6 "
+	       "with -n, --count, --seconds, SIGINT, SIGTERM or the unplugging of "
+	       "the device. Other clients of the device get the same bytes, and "
+	       "none of these settings is theirs. BYTES may end in K, M or G.\n\n"
+	       "An end by -n, --count, --seconds or a signal has status 0; lost data gives 6 "
 	       "whichever of these or an unplugging ended the copying.\n\n" EXIT_CODES_DOC,
 };
 
@@ -147,6 +227,8 @@ static const char *end_name(enum copy_end end)
 	switch (end) {
 	case COPY_BYTES:
 		return "bytes";
+	case COPY_PACKETS:
+		return "packets";
 	case COPY_SECONDS:
 		return "seconds";
 	case COPY_SIGNAL:
@@ -187,17 +269,18 @@ static void sum_up_json(const struct copy *copy, const char *name)
 	add_text(obj, "end", end_name(copy->end));
 	add_text(obj, "error", copy->error ? mydev_strerror(copy->error) : "");
 	add_number(obj, "bytes", copy->bytes);
-	json_object_object_add(obj, "seconds",
-			       need(json_object_new_double(copy->elapsed)));
+	if (copy->packets) {
+		add_number(obj, "packets", copy->nr_packets);
+		add_number(obj, "events", copy->nr_events);
+	}
+	add_real(obj, "seconds", copy->elapsed);
 	add_number(obj, "gaps", copy->gaps);
 	if (!mydev_get_stats(copy->dev, &stats, sizeof(stats))) {
 		add_number(obj, "lost_packets", stats.client_lost_packets);
 		add_number(obj, "lost_bytes", stats.client_lost_bytes);
 	}
 	add_number(obj, "status", exit_status(copy));
-	fprintf(stderr, "%s\n",
-		json_object_to_json_string_ext(obj,
-					       JSON_C_TO_STRING_NOSLASHESCAPE));
+	print_json_line(stderr, obj);
 	json_object_put(obj);
 }
 
@@ -243,17 +326,67 @@ static void sum_up_text(const struct copy *copy, const char *output)
 	sum_up_loss(copy);
 }
 
+static void set_member(__u32 *member, const struct setting *setting)
+{
+	if (setting->given)
+		*member = setting->value;
+}
+
+static int depth_error(const struct target *target, uint32_t max,
+		       uint32_t depth)
+{
+	complain("%s: --depth can be 1 to %u, not %u", mydev_path(target->dev),
+		 max, depth);
+	return EXIT_ERROR;
+}
+
+/* Before the first read, so that all of it is as it was asked for. */
+static int configure(const struct target *target, const struct options *options)
+{
+	struct mydev_config config;
+	struct mydev_info info;
+	int ret;
+
+	/* The bare stream works with a driver that has no settings. */
+	if (!options->packets && !options->policy.given &&
+	    !options->depth.given && !options->watermark.given &&
+	    !options->latency.given)
+		return EXIT_OK;
+	ret = mydev_get_info(target->dev, &info, sizeof(info));
+	if (!ret && !info.ep_in)
+		ret = -EOPNOTSUPP;
+	if (!ret)
+		ret = mydev_get_config(target->dev, &config, sizeof(config));
+	if (!ret) {
+		config.mode = options->packets ? MYDEV_MODE_PACKET
+					       : MYDEV_MODE_STREAM;
+		set_member(&config.policy, &options->policy);
+		set_member(&config.clock, &options->clock);
+		set_member(&config.watermark, &options->watermark);
+		set_member(&config.latency_us, &options->latency);
+		set_member(&config.queue_depth, &options->depth);
+		ret = mydev_set_config(target->dev, &config, sizeof(config));
+	}
+	if (ret == -ERANGE)
+		return depth_error(target, info.max_queue_depth,
+				   config.queue_depth);
+	return ret ? device_error(mydev_path(target->dev), ret) : EXIT_OK;
+}
+
 static int copy_target(struct target *target, const struct options *options,
 		       int out)
 {
 	struct copy copy = {
 		.dev = target->dev,
 		.out = out,
-		.limit = options->limit,
+		.limit = options->packets ? options->count : options->bytes,
 		.seconds = options->seconds,
 		.progress = !options->json && isatty(STDERR_FILENO) &&
 			    !isatty(out),
 		.verbose = !options->json,
+		.patient = options->watermark.value > 1,
+		.packets = options->packets,
+		.style = { .json = options->json, .payload = options->payload },
 	};
 
 	copy_run(&copy);
@@ -271,25 +404,32 @@ static int copy_target(struct target *target, const struct options *options,
 
 int cmd_cat(int argc, char **argv)
 {
-	struct options options = { .limit = UINT64_MAX };
+	struct options options = { .bytes = UINT64_MAX, .count = UINT64_MAX };
 	struct target target;
 	int status;
-	int out;
+	int out_fd;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
-	if (!options.output && !options.force && isatty(STDOUT_FILENO)) {
+	if (!options.output && !options.force && !options.packets &&
+	    isatty(STDOUT_FILENO)) {
 		complain(
 			"standard output is a terminal, and the bytes of a device can garble it");
 		fprintf(stderr,
-			"  Send them to a file or a program (> FILE, -o FILE, | hexdump -C), or say --force.\n");
+			"  Send them to a file or a program (> FILE, -o FILE, | hexdump -C), list them with\n"
+			"  --packets, or say --force.\n");
 		return EXIT_USAGE;
 	}
 	status = target_open(&target, options.name, O_RDONLY | O_NONBLOCK);
 	if (status)
 		return status;
+	status = configure(&target, &options);
+	if (status)
+		goto out;
 	/* Not before: an output file is not emptied for want of a device. */
-	out = open_output(&options);
-	status = out < 0 ? EXIT_ERROR : copy_target(&target, &options, out);
+	out_fd = open_output(&options);
+	status = out_fd < 0 ? EXIT_ERROR
+			    : copy_target(&target, &options, out_fd);
+out:
 	target_close(&target);
 	return status;
 }

@@ -65,6 +65,8 @@ static void add_features(struct json_object *obj, uint64_t features)
 	} names[] = {
 		{ MYDEV_FEATURE_READ, "read" },
 		{ MYDEV_FEATURE_NOWAIT, "nowait" },
+		{ MYDEV_FEATURE_CONFIG, "config" },
+		{ MYDEV_FEATURE_GEOMETRY, "geometry" },
 	};
 	struct json_object *array = need(json_object_new_array());
 	size_t i;
@@ -106,8 +108,21 @@ static struct json_object *describe(const struct mydev_entry *entry,
 	add_number(obj, "transfer_size", info->transfer_size);
 	add_number(obj, "transfers", info->transfers);
 	add_number(obj, "pool_buffers", info->pool_buffers);
-	add_number(obj, "queue_depth", info->queue_depth);
+	/* That of this descriptor, which has none unless it had to be a reader. */
+	if (info->queue_depth)
+		add_number(obj, "queue_depth", info->queue_depth);
+	else
+		add_null(obj, "queue_depth");
 	add_number(obj, "max_clients", info->max_clients);
+	/* Younger than the structure: an older driver does not tell. */
+	if (info->size > offsetof(struct mydev_info, max_queue_depth))
+		add_number(obj, "max_queue_depth", info->max_queue_depth);
+	else
+		add_null(obj, "max_queue_depth");
+	if (info->size > offsetof(struct mydev_info, stall_ms))
+		add_number(obj, "stall_ms", info->stall_ms);
+	else
+		add_null(obj, "stall_ms");
 	add_number(obj, "abi_version", info->abi_version);
 	add_features(obj, info->features);
 	return obj;

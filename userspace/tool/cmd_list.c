@@ -115,7 +115,7 @@ int cmd_list(int argc, char **argv)
 	if (options.json)
 		print_json(rows);
 	else
-		print_table(rows, columns, !options.no_header);
+		print_table(stdout, rows, columns, !options.no_header);
 	if (!mydev_list_count(list) && isatty(STDERR_FILENO)) {
 		fflush(stdout);
 		no_device();

@@ -3,15 +3,19 @@
  * mydevctl stats: the counters of one device.
  *
  * The counters of a descriptor are left out: this program's own one is new and
- * reads nothing. Those of other programs are in /proc/PID/fdinfo.
+ * reads nothing. Those of other programs are what mydevctl clients is for.
  */
 #include <argp.h>
 #include <stdio.h>
 
 #include "tool.h"
 
+/* Between two lines of --watch */
+#define DEFAULT_SECONDS 1.0
+
 struct options {
 	bool json;
+	double watch; /* seconds, 0: once */
 	const char *name;
 };
 
@@ -22,6 +26,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'J':
 		options->json = true;
+		return 0;
+	case 'w':
+		options->watch = DEFAULT_SECONDS;
+		if (arg && !parse_seconds(arg, &options->watch))
+			argp_error(
+				state,
+				"not a time in seconds: %s (such as 10 or 0.5)",
+				arg);
 		return 0;
 	case ARGP_KEY_ARG:
 		if (options->name)
@@ -34,7 +46,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option option_table[] = {
-	{ "json", 'J', NULL, 0, "Print a JSON object", 0 },
+	{ "watch", 'w', "SECONDS", OPTION_ARG_OPTIONAL,
+	  "Go on, and show every SECONDS (1 if not given) what was counted since the last time",
+	  0 },
+	{ "json", 'J', NULL, 0,
+	  "Print a JSON object, with --watch one line each time", 0 },
 	{ 0 },
 };
 
@@ -43,36 +59,31 @@ static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "[DEV]",
 	.doc = "Show the counters of a device since it was plugged in.\v" DEV_DOC
-	       " This command does not count as a client. The counters of each "
-	       "client are in /proc/PID/fdinfo/FD.\n\n" EXIT_CODES_DOC,
+	       " This command does not count itself among the clients; mydevctl "
+	       "clients shows the counters of each. --watch ends with SIGINT, "
+	       "SIGTERM or the unplugging of the device.\n\n" EXIT_CODES_DOC,
 };
 
-/* As sysfs calls them. */
-static const char *const states[] = {
-	[MYDEV_STATE_IDLE] = "idle",
-	[MYDEV_STATE_RUNNING] = "running",
-	[MYDEV_STATE_RECOVERING] = "recovering",
-	[MYDEV_STATE_FAILED] = "failed",
-	[MYDEV_STATE_GONE] = "gone",
-};
-
-static const char *state_name(unsigned int state)
+const char *state_name(unsigned int state)
 {
-	return state < sizeof(states) / sizeof(states[0]) ? states[state]
-							  : "unknown";
+	const char *name = mydev_state_name(state);
+
+	return name ? name : "unknown";
+}
+
+unsigned int other_clients(const struct mydev_stats *stats)
+{
+	return stats->clients ? stats->clients - 1 : 0;
 }
 
 static struct json_object *describe(const struct target *target,
 				    const struct mydev_stats *stats)
 {
 	struct json_object *obj = need(json_object_new_object());
-	unsigned int clients = stats->clients;
 
-	if (mydev_is_reader(target->dev) && clients)
-		clients--;
 	add_text(obj, "name", mydev_entry_name(target->entry));
 	add_text(obj, "state", state_name(stats->state));
-	add_number(obj, "clients", clients);
+	add_number(obj, "clients", other_clients(stats));
 	add_number(obj, "in_flight", stats->in_flight);
 	add_number(obj, "free_buffers", stats->free_buffers);
 	add_number(obj, "packets", stats->packets);
@@ -97,6 +108,10 @@ int cmd_stats(int argc, char **argv)
 	status = target_open(&target, options.name, TARGET_QUERY);
 	if (status)
 		return status;
+	if (options.watch) {
+		status = watch_stats(&target, options.watch, options.json);
+		goto out;
+	}
 	ret = mydev_get_stats(target.dev, &stats, sizeof(stats));
 	if (ret) {
 		status = device_error(mydev_path(target.dev), ret);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Copying the byte stream of a device until something ends it.
+ * Copying what a device sends until something ends it: the bytes of its stream,
+ * or in packet mode a line for each record.
  */
 #include <errno.h>
 #include <poll.h>
@@ -60,14 +61,6 @@ static int catch_signals(double seconds)
 	return 0;
 }
 
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
 struct progress {
 	bool on;
 	double start;
@@ -112,8 +105,9 @@ static void wait_for_data(const struct copy *copy,
 	poll(&pfd, 1, timeout);
 }
 
-/* False where the copying is over. */
-static bool write_all(struct copy *copy, const char *buf, size_t count)
+/* Counts what was written to @done. False where the copying is over. */
+static bool write_all(struct copy *copy, const char *buf, size_t count,
+		      uint64_t *done)
 {
 	while (count) {
 		ssize_t n = write(copy->out, buf, count);
@@ -121,7 +115,7 @@ static bool write_all(struct copy *copy, const char *buf, size_t count)
 		if (n >= 0) {
 			buf += n;
 			count -= n;
-			copy->bytes += n;
+			*done += n;
 		} else if (errno == EAGAIN) {
 			/* Somebody made our output non-blocking. */
 			struct pollfd pfd = { .fd = copy->out,
@@ -152,19 +146,99 @@ static void note_gap(struct copy *copy, const struct progress *progress)
 		 mydev_path(copy->dev), (unsigned long long)copy->bytes);
 }
 
-/* False where the copying is over. */
-static bool step(struct copy *copy, char *buf, const struct progress *progress)
+/* A record is read, and its line goes to @lines. */
+static void take_record(struct copy *copy, const struct mydev_record *record,
+			FILE *lines)
 {
-	uint64_t left = copy->limit - copy->bytes;
-	ssize_t n;
+	switch (record->header.type) {
+	case MYDEV_RECORD_PACKET:
+		copy->nr_packets++;
+		copy->bytes += record->header.length;
+		break;
+	case MYDEV_RECORD_GAP:
+		copy->gaps++;
+		break;
+	case MYDEV_RECORD_EVENT:
+		copy->nr_events++;
+		break;
+	}
+	print_record(lines, record, &copy->style);
+}
 
-	if (!left) {
-		copy->end = COPY_BYTES;
+/* All records of a buffer, as far as they are wanted. */
+static bool write_records(struct copy *copy, const void *buf, size_t count)
+{
+	struct mydev_record record;
+	uint64_t written = 0;
+	size_t size = 0;
+	char *text = NULL;
+	FILE *lines = need(open_memstream(&text, &size));
+	int ret = 1;
+	bool more;
+
+	while (copy->nr_packets < copy->limit &&
+	       (ret = mydev_next_record(&buf, &count, &record)) > 0)
+		take_record(copy, &record, lines);
+	if (fclose(lines))
+		need(NULL);
+	more = write_all(copy, text, size, &written);
+	free(text);
+	if (more && ret < 0) {
+		copy->error = ret;
+		copy->end = COPY_READ_ERROR;
 		return false;
 	}
-	n = mydev_read(copy->dev, buf, left < CHUNK ? left : CHUNK);
+	return more;
+}
+
+struct buffer {
+	char *data;
+	size_t size;
+};
+
+/* A packet can be as large as a transfer, which is anybody's to set. */
+static void enlarge(struct buffer *buffer)
+{
+	free(buffer->data);
+	buffer->size *= 2;
+	buffer->data = need(malloc(buffer->size));
+}
+
+static bool limit_reached(struct copy *copy)
+{
+	if (copy->packets && copy->nr_packets >= copy->limit)
+		copy->end = COPY_PACKETS;
+	else if (!copy->packets && copy->bytes >= copy->limit)
+		copy->end = COPY_BYTES;
+	return copy->end;
+}
+
+static size_t room(const struct copy *copy, const struct buffer *buffer)
+{
+	uint64_t left = copy->limit - copy->bytes;
+
+	return copy->packets || left > buffer->size ? buffer->size : left;
+}
+
+/* False where the copying is over. */
+static bool step(struct copy *copy, struct buffer *buffer,
+		 const struct progress *progress)
+{
+	ssize_t n;
+
+	if (limit_reached(copy))
+		return false;
+	/* A read that cannot block does not wait for a watermark, poll() does. */
+	if (copy->patient) {
+		wait_for_data(copy, progress);
+		if (stop)
+			return false;
+	}
+	n = mydev_read(copy->dev, buffer->data, room(copy, buffer));
+	if (n > 0 && copy->packets)
+		return write_records(copy, buffer->data, n);
 	if (n > 0)
-		return write_all(copy, buf, n);
+		return write_all(copy, buffer->data, n, &copy->bytes);
 	switch (n) {
 	case -EAGAIN:
 		wait_for_data(copy, progress);
@@ -173,6 +247,9 @@ static bool step(struct copy *copy, char *buf, const struct progress *progress)
 		return true;
 	case -ENOBUFS:
 		note_gap(copy, progress);
+		return true;
+	case -EMSGSIZE:
+		enlarge(buffer);
 		return true;
 	case -ENODEV:
 		copy->end = COPY_UNPLUGGED;
@@ -192,23 +269,24 @@ static bool step(struct copy *copy, char *buf, const struct progress *progress)
 void copy_run(struct copy *copy)
 {
 	struct progress progress = { .on = copy->progress };
-	char *buf = need(malloc(CHUNK));
+	struct buffer buffer = { .size = CHUNK };
 
+	buffer.data = need(malloc(buffer.size));
 	/* Before the timer, so that no end by time comes too early. */
 	progress.start = now();
 	progress.last = progress.start;
 	copy->error = catch_signals(copy->seconds);
 	if (copy->error) {
 		copy->end = COPY_READ_ERROR;
-		free(buf);
+		free(buffer.data);
 		return;
 	}
-	while (!stop && step(copy, buf, &progress))
+	while (!stop && step(copy, &buffer, &progress))
 		show_progress(&progress, copy->bytes);
 	if (!copy->end)
 		copy->end = stop;
 	end_progress(&progress);
 	copy->elapsed = now() - progress.start;
 	timer_delete(timer);
-	free(buf);
+	free(buffer.data);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * mydevctl: look at mydev devices, and read them, from the shell.
+ * mydevctl: look at mydev devices, read them and set them up, from the shell.
  */
 #include <argp.h>
 #include <errno.h>
@@ -19,6 +19,8 @@ static const struct command {
 	{ "info", "mydevctl info", cmd_info },
 	{ "cat", "mydevctl cat", cmd_cat },
 	{ "stats", "mydevctl stats", cmd_stats },
+	{ "config", "mydevctl config", cmd_config },
+	{ "clients", "mydevctl clients", cmd_clients },
 };
 
 struct choice {
@@ -47,7 +49,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!choice->command)
 			argp_error(
 				state,
-				"no command \"%s\"; the commands are list, info, cat and stats",
+				"no command \"%s\"; the commands are list, info, cat, stats, config and clients",
 				arg);
 		choice->first = state->next - 1;
 		/* What follows is the command's own to parse. */
@@ -64,12 +66,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "COMMAND [OPTION...] [DEV]",
-	.doc = "Look at mydev devices and read them.\v"
+	.doc = "Look at mydev devices, read them and set them up.\v"
 	       "Commands:\n"
 	       "  list    the devices that are present\n"
 	       "  info    what a device is\n"
-	       "  cat     copy a device's bytes to standard output\n"
-	       "  stats   the counters of a device\n"
+	       "  cat     copy what a device sends to standard output\n"
+	       "  stats   the counters of a device, once or again and again\n"
+	       "  config  the receive ring of a device, to show or to change\n"
+	       "  clients who has a device open, and who is slow\n"
 	       "\n"
 	       "mydevctl COMMAND --help tells about one command.\n\n" DEV_DOC
 	       "\n\n" EXIT_CODES_DOC,

@@ -26,6 +26,11 @@ static void add(struct json_object *obj, const char *key,
 		need(NULL);
 }
 
+void add_real(struct json_object *obj, const char *key, double value)
+{
+	add(obj, key, need(json_object_new_double(value)));
+}
+
 void add_null(struct json_object *obj, const char *key)
 {
 	add(obj, key, NULL);
@@ -60,6 +65,13 @@ void add_attr(struct json_object *obj, const struct mydev_entry *entry,
 	add_text(obj, attr, buf);
 }
 
+void print_json_line(FILE *out, struct json_object *obj)
+{
+	fprintf(out, "%s\n",
+		(char *)need((void *)json_object_to_json_string_ext(
+			obj, JSON_C_TO_STRING_NOSLASHESCAPE)));
+}
+
 void print_json(struct json_object *obj)
 {
 	puts(need((void *)json_object_to_json_string_ext(
@@ -70,9 +82,9 @@ void print_json(struct json_object *obj)
 /*
  * The text of a value, the way it may go to a terminal: the strings of a
  * device can hold escape sequences. Returns the columns that it takes; prints
- * only where asked to, so that a table can measure first.
+ * nothing where @out is NULL, so that a table can measure first.
  */
-static int show_text(const char *text, bool print)
+static int show_text(const char *text, FILE *out)
 {
 	mbstate_t state = { 0 };
 	int columns = 0;
@@ -88,47 +100,42 @@ static int show_text(const char *text, bool print)
 		}
 		if (valid && iswprint(wc)) {
 			columns += wcwidth(wc);
-			if (print)
-				fwrite(text, 1, len, stdout);
+			if (out)
+				fwrite(text, 1, len, out);
 		} else {
 			columns++;
-			if (print)
-				putchar('?');
+			if (out)
+				putc('?', out);
 		}
 		text += len;
 	}
 	return columns;
 }
 
-static int show_value(struct json_object *value, bool print)
+static int show_value(struct json_object *value, FILE *out)
 {
 	int columns = 0;
 	size_t i;
 
 	switch (json_object_get_type(value)) {
 	case json_type_null:
-		return show_text("-", print);
+		return show_text("-", out);
 	case json_type_boolean:
 		return show_text(json_object_get_boolean(value) ? "yes" : "no",
-				 print);
+				 out);
 	case json_type_array:
 		if (!json_object_array_length(value))
-			return show_text("-", print);
+			return show_text("-", out);
 		for (i = 0; i < json_object_array_length(value); i++) {
 			if (i)
-				columns += show_text(" ", print);
+				columns += show_text(" ", out);
 			columns += show_value(
-				json_object_array_get_idx(value, i), print);
+				json_object_array_get_idx(value, i), out);
 		}
 		return columns;
 	default:
-		return show_text(json_object_get_string(value), print);
+		return show_text(json_object_get_string(value), out);
 	}
-}
-
-static void pad(int columns)
-{
-	printf("%*s", columns, "");
 }
 
 void print_fields(struct json_object *obj)
@@ -141,7 +148,7 @@ void print_fields(struct json_object *obj)
 	}
 	json_object_object_foreach(obj, key2, value2) {
 		printf("%-*s  ", (int)width, key2);
-		show_value(value2, true);
+		show_value(value2, stdout);
 		putchar('\n');
 	}
 }
@@ -155,7 +162,7 @@ static int column_width(struct json_object *rows, const struct column *column,
 	for (i = 0; i < json_object_array_length(rows); i++) {
 		struct json_object *row = json_object_array_get_idx(rows, i);
 		int columns = show_value(
-			json_object_object_get(row, column->key), false);
+			json_object_object_get(row, column->key), NULL);
 
 		if (columns > width)
 			width = columns;
@@ -163,8 +170,8 @@ static int column_width(struct json_object *rows, const struct column *column,
 	return width;
 }
 
-void print_table(struct json_object *rows, const struct column *columns,
-		 bool header)
+void print_table(FILE *out, struct json_object *rows,
+		 const struct column *columns, bool header)
 {
 	size_t count = json_object_array_length(rows);
 	int widths[16];
@@ -178,9 +185,9 @@ void print_table(struct json_object *rows, const struct column *columns,
 
 		/* Nothing is padded at the end of a line. */
 		if (columns[col + 1].title)
-			printf("%-*s  ", widths[col], title);
+			fprintf(out, "%-*s  ", widths[col], title);
 		else
-			puts(title);
+			fprintf(out, "%s\n", title);
 	}
 	for (i = 0; i < count; i++) {
 		struct json_object *row = json_object_array_get_idx(rows, i);
@@ -188,11 +195,11 @@ void print_table(struct json_object *rows, const struct column *columns,
 		for (col = 0; columns[col].title; col++) {
 			struct json_object *value =
 				json_object_object_get(row, columns[col].key);
-			int used = show_value(value, true);
+			int used = show_value(value, out);
 
 			if (columns[col + 1].title)
-				pad(widths[col] - used + 2);
+				fprintf(out, "%*s", widths[col] - used + 2, "");
 		}
-		putchar('\n');
+		putc('\n', out);
 	}
 }

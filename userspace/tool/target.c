@@ -84,6 +84,31 @@ close:
 	return status;
 }
 
+int target_look(struct target *target, const char *name)
+{
+	char *path = NULL;
+	int status;
+	int ret;
+
+	target->dev = NULL;
+	if (!name) {
+		status = only_device(&path);
+		if (status)
+			return status;
+		name = path;
+	}
+	status = list_devices(&target->list);
+	if (!status) {
+		ret = mydev_list_find(target->list, name, &target->entry);
+		if (ret) {
+			status = device_error(name, ret);
+			mydev_list_free(target->list);
+		}
+	}
+	free(path);
+	return status;
+}
+
 void target_close(struct target *target)
 {
 	mydev_close(target->dev);

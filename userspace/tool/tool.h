@@ -6,7 +6,9 @@
 #define MYDEVCTL_TOOL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <json-c/json.h>
 
@@ -36,6 +38,8 @@ int cmd_list(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_cat(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
+int cmd_config(int argc, char **argv);
+int cmd_clients(int argc, char **argv);
 
 /* messages.c */
 
@@ -64,6 +68,17 @@ struct target {
 int target_open(struct target *target, const char *name, int flags);
 void target_close(struct target *target);
 
+/* The same without opening the device; @target->dev is NULL then. */
+int target_look(struct target *target, const char *name);
+
+/* parse.c: numbers on the command line; false for what is none */
+bool parse_number(const char *text, uint64_t *number);
+bool parse_bytes(const char *text, uint64_t *bytes);
+bool parse_seconds(const char *text, double *seconds);
+
+/* Seconds since some moment, for differences. */
+double now(void);
+
 /*
  * output.c: results are built as JSON objects and printed as JSON, or as text
  * from the same object, so the two cannot tell different stories.
@@ -72,6 +87,7 @@ void add_text(struct json_object *obj, const char *key, const char *text);
 void add_hex(struct json_object *obj, const char *key, unsigned int value,
 	     int digits);
 void add_number(struct json_object *obj, const char *key, uint64_t value);
+void add_real(struct json_object *obj, const char *key, double value);
 void add_null(struct json_object *obj, const char *key);
 
 /* The text of a sysfs attribute, null where the device does not have it. */
@@ -79,6 +95,7 @@ void add_attr(struct json_object *obj, const struct mydev_entry *entry,
 	      const char *attr);
 
 void print_json(struct json_object *obj);
+void print_json_line(FILE *out, struct json_object *obj);
 void print_fields(struct json_object *obj);
 
 struct column {
@@ -87,15 +104,42 @@ struct column {
 };
 
 /* @rows is an array of objects; @columns ends with a NULL title. */
-void print_table(struct json_object *rows, const struct column *columns,
-		 bool header);
+void print_table(FILE *out, struct json_object *rows,
+		 const struct column *columns, bool header);
 
 /* Ends the program where memory is out: there is nothing left to do then. */
 void *need(void *memory);
 
+/* cmd_clients.c */
+
+/*
+ * The clients of a device as the driver lists them in debugfs, but for this
+ * process itself. 0, or a negative errno that clients_hint() explains.
+ */
+int clients_read(const struct mydev_entry *entry, struct json_object **rows);
+void clients_print(FILE *out, struct json_object *rows);
+void clients_hint(int err);
+
+/* watch.c: until a signal or the unplugging ends it; the exit status */
+int watch_stats(const struct target *target, double seconds, bool json);
+
+/* Open descriptors of the device but for the one that asks. */
+unsigned int other_clients(const struct mydev_stats *stats);
+const char *state_name(unsigned int state);
+
+/* packets.c: a record of packet mode as a line of text or of JSON */
+struct packet_style {
+	bool json;
+	bool payload; /* all of it, not only its first bytes */
+};
+
+void print_record(FILE *out, const struct mydev_record *record,
+		  const struct packet_style *style);
+
 /* copy.c */
 enum copy_end {
 	COPY_BYTES = 1, /* as many as were asked for */
+	COPY_PACKETS,   /* the same in packet mode */
 	COPY_SECONDS,   /* as long as was asked for */
 	COPY_SIGNAL,    /* SIGINT or SIGTERM */
 	COPY_UNPLUGGED, /* and everything that had arrived was copied */
@@ -108,15 +152,20 @@ struct copy {
 	/* in */
 	struct mydev *dev;
 	int out;
-	uint64_t limit; /* bytes */
+	uint64_t limit; /* bytes, or packets in packet mode */
 	double seconds; /* 0: no limit */
 	bool progress;  /* one line on stderr, once a second */
-	bool verbose;   /* tell about each gap at once */
+	bool verbose;   /* tell about each gap of a stream at once */
+	bool patient;   /* there is a watermark to be waited for */
+	bool packets;   /* the descriptor is in packet mode */
+	struct packet_style style;
 	/* out */
 	enum copy_end end;
-	int error; /* negative errno of the two error ends */
-	uint64_t bytes;
+	int error;      /* negative errno of the two error ends */
+	uint64_t bytes; /* of payload in packet mode */
+	uint64_t nr_packets;
 	uint64_t gaps;
+	uint64_t nr_events;
 	double elapsed;
 };
 

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The counters of a device again and again: what they grew by, per interval.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+#define MIB (1024.0 * 1024.0)
+
+struct watch {
+	const struct target *target;
+	bool json;
+	bool terminal; /* one line that is written again and again */
+	struct mydev_stats last;
+	double last_time;
+};
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	stop = 1;
+}
+
+/*
+ * The signals are blocked but for the time that wait_until() waits, so none can
+ * come between its look at @stop and its sleep. @waiting is the mask for that.
+ */
+static int catch_signals(sigset_t *waiting)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	struct sigaction old;
+	sigset_t block;
+
+	sigemptyset(&block);
+	sigaddset(&block, SIGINT);
+	sigaddset(&block, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &block, waiting))
+		return -errno;
+	sigdelset(waiting, SIGINT);
+	sigdelset(waiting, SIGTERM);
+	if (sigaction(SIGTERM, &sa, NULL) || sigaction(SIGINT, NULL, &old))
+		return -errno;
+	/* A shell's background job ignores SIGINT, and has to go on doing so. */
+	if (old.sa_handler != SIG_IGN && sigaction(SIGINT, &sa, NULL))
+		return -errno;
+	return 0;
+}
+
+/* Until that time or a signal. True where the device was unplugged instead. */
+static bool wait_until(const struct watch *watch, double time,
+		       const sigset_t *waiting)
+{
+	/* No events: asking for input would set the device streaming. */
+	struct pollfd pfd = { .fd = mydev_fd(watch->target->dev) };
+	double left;
+
+	while (!stop && (left = time - now()) > 0) {
+		struct timespec ts = {
+			.tv_sec = (time_t)left,
+			.tv_nsec = (long)((left - (time_t)left) * 1e9),
+		};
+
+		if (ppoll(&pfd, 1, &ts, waiting) <= 0)
+			continue;
+		if (pfd.revents & POLLHUP)
+			return true;
+		/* Failed, which lasts: only the time and signals are left. */
+		pfd.fd = -1;
+	}
+	return false;
+}
+
+/* No counter goes back: they belong to one plugged-in device. */
+static struct json_object *describe(const struct watch *watch,
+				    const struct mydev_stats *stats,
+				    double seconds)
+{
+	const struct mydev_stats *last = &watch->last;
+	struct json_object *obj = need(json_object_new_object());
+	uint64_t packets = stats->packets - last->packets;
+	uint64_t bytes = stats->bytes - last->bytes;
+
+	add_text(obj, "name", mydev_entry_name(watch->target->entry));
+	add_real(obj, "seconds", seconds);
+	add_text(obj, "state", state_name(stats->state));
+	add_number(obj, "clients", other_clients(stats));
+	add_number(obj, "in_flight", stats->in_flight);
+	add_number(obj, "free_buffers", stats->free_buffers);
+	add_number(obj, "packets", packets);
+	add_number(obj, "bytes", bytes);
+	add_number(obj, "zero_packets",
+		   stats->zero_packets - last->zero_packets);
+	add_number(obj, "errors", stats->errors - last->errors);
+	add_number(obj, "stalls", stats->stalls - last->stalls);
+	add_number(obj, "ring_stops", stats->ring_stops - last->ring_stops);
+	add_real(obj, "packets_per_second", packets / seconds);
+	add_real(obj, "bytes_per_second", bytes / seconds);
+	return obj;
+}
+
+static uint64_t number(struct json_object *obj, const char *key)
+{
+	return json_object_get_uint64(json_object_object_get(obj, key));
+}
+
+static double real(struct json_object *obj, const char *key)
+{
+	return json_object_get_double(json_object_object_get(obj, key));
+}
+
+static void print_header(void)
+{
+	printf("%12s %10s %10s %10s %8s %9s %11s  %s\n", "PACKETS/S", "MIB/S",
+	       "RING-STOPS", "ERRORS", "CLIENTS", "IN-FLIGHT", "FREE-BUFFERS",
+	       "STATE");
+}
+
+static void print_line(const struct watch *watch, struct json_object *obj)
+{
+	printf("%s%12.1f %10.2f %10llu %10llu %8llu %9llu %12llu  %s%s",
+	       watch->terminal ? "\r" : "", real(obj, "packets_per_second"),
+	       real(obj, "bytes_per_second") / MIB,
+	       (unsigned long long)number(obj, "ring_stops"),
+	       (unsigned long long)number(obj, "errors"),
+	       (unsigned long long)number(obj, "clients"),
+	       (unsigned long long)number(obj, "in_flight"),
+	       (unsigned long long)number(obj, "free_buffers"),
+	       json_object_get_string(json_object_object_get(obj, "state")),
+	       watch->terminal ? "\033[K" : "\n");
+}
+
+static int show(struct watch *watch, const struct mydev_stats *stats)
+{
+	double time = now();
+	struct json_object *obj =
+		describe(watch, stats, time - watch->last_time);
+
+	if (watch->json)
+		print_json_line(stdout, obj);
+	else
+		print_line(watch, obj);
+	json_object_put(obj);
+	watch->last = *stats;
+	watch->last_time = time;
+	/* Whoever reads a pipe wants the line now. */
+	return fflush(stdout) ? -errno : 0;
+}
+
+static int loop(struct watch *watch, double seconds, const sigset_t *waiting)
+{
+	double next = watch->last_time + seconds;
+	struct mydev_stats stats;
+	int ret;
+
+	for (;; next += seconds) {
+		bool gone = wait_until(watch, next, waiting);
+
+		if (stop)
+			return 0;
+		ret = mydev_get_stats(watch->target->dev, &stats,
+				      sizeof(stats));
+		if (!ret)
+			ret = show(watch, &stats);
+		if (ret)
+			return ret;
+		if (gone)
+			return -ENODEV;
+		/* What a SIGSTOP or a suspend took is not caught up. */
+		if (next + seconds < watch->last_time)
+			next = watch->last_time;
+	}
+}
+
+int watch_stats(const struct target *target, double seconds, bool json)
+{
+	struct watch watch = {
+		.target = target,
+		.json = json,
+		.terminal = !json && isatty(STDOUT_FILENO),
+	};
+	const char *path = mydev_path(target->dev);
+	sigset_t waiting;
+	int ret = catch_signals(&waiting);
+
+	watch.last_time = now();
+	if (!ret)
+		ret = mydev_get_stats(target->dev, &watch.last,
+				      sizeof(watch.last));
+	if (ret)
+		return device_error(path, ret);
+	if (!json)
+		print_header();
+	ret = loop(&watch, seconds, &waiting);
+	if (watch.terminal)
+		putchar('\n');
+	fflush(stdout);
+	if (ferror(stdout)) {
+		complain("cannot write the output: %s", strerror(-ret));
+		return EXIT_ERROR;
+	}
+	return ret ? device_error(path, ret) : EXIT_OK;
+}
