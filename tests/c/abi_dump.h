@@ -16,9 +16,9 @@
 
 #include <linux/mydev.h>
 
-#define ABI_MEMBER(_type, _member)                                             \
-	printf(#_type "." #_member " at %u, %u bytes\n",                       \
-	       (unsigned int)offsetof(struct _type, _member),                  \
+#define ABI_MEMBER(_type, _member) \
+	printf(#_type "." #_member " at %u, %u bytes\n", \
+	       (unsigned int)offsetof(struct _type, _member), \
 	       (unsigned int)sizeof(((struct _type *)0)->_member))
 
 static inline void abi_layout(void)
@@ -33,18 +33,29 @@ static inline void abi_layout(void)
 	ABI_MEMBER(mydev_stats, packets);
 	ABI_MEMBER(mydev_stats, client_packets);
 	ABI_MEMBER(mydev_stats, client_queued_bytes);
+	printf("mydev_config %u\n", (unsigned int)sizeof(struct mydev_config));
+	ABI_MEMBER(mydev_config, queue_depth);
+	printf("mydev_geometry %u\n", (unsigned int)sizeof(struct mydev_geometry));
+	ABI_MEMBER(mydev_geometry, pool_bytes);
+	ABI_MEMBER(mydev_geometry, max_pool_bytes);
+	printf("mydev_packet_header %u\n", (unsigned int)sizeof(struct mydev_packet_header));
+	ABI_MEMBER(mydev_packet_header, sequence);
+	ABI_MEMBER(mydev_packet_header, status);
+	printf("mydev_gap_record %u\n", (unsigned int)sizeof(struct mydev_gap_record));
+	printf("mydev_event_record %u\n", (unsigned int)sizeof(struct mydev_event_record));
 }
 
 /* One request with a structure of @size bytes in a larger, marked buffer. */
 static inline void abi_request(int fd, const char *name, unsigned long cmd, __u32 size)
 {
 	unsigned char arg[512];
+	int ret;
 
 	memset(arg, 0, sizeof(arg));
 	memcpy(arg, &size, sizeof(size));
 	errno = 0;
-	printf("%s %lx size %u: %d %s, bytes", name, cmd, size, ioctl(fd, cmd, arg),
-	       strerror(errno));
+	ret = ioctl(fd, cmd, arg);
+	printf("%s %lx size %u: %d %s, bytes", name, cmd, size, ret, strerror(errno));
 	for (unsigned int i = 0; i < 200; i++)
 		printf(" %02x", arg[i]);
 	printf("\n");
@@ -62,6 +73,8 @@ static inline int abi_dump(void)
 	abi_layout();
 	abi_request(fd, "GET_INFO", MYDEV_IOC_GET_INFO, sizeof(struct mydev_info));
 	abi_request(fd, "GET_STATS", MYDEV_IOC_GET_STATS, sizeof(struct mydev_stats));
+	abi_request(fd, "GET_CONFIG", MYDEV_IOC_GET_CONFIG, sizeof(struct mydev_config));
+	abi_request(fd, "GET_GEOMETRY", MYDEV_IOC_GET_GEOMETRY, sizeof(struct mydev_geometry));
 	abi_request(fd, "GET_STATS, larger", MYDEV_IOC_GET_STATS, 400);
 	abi_request(fd, "GET_INFO, too small", MYDEV_IOC_GET_INFO, 4);
 	abi_request(fd, "GET_INFO, too large", MYDEV_IOC_GET_INFO, 1 << 20);

@@ -33,9 +33,9 @@
 
 struct worker {
 	pid_t pid;
-	uint64_t plugs;	  /* opened, used, and saw the device go */
-	uint64_t packets; /* verified */
-	uint64_t calls;
+	uint64_t plugs;          /* opened, used, and saw the device go */
+	uint64_t packets;        /* verified */
+	volatile uint64_t calls; /* also seen by the one that plugs */
 	char error[256];
 };
 
@@ -162,8 +162,8 @@ static void use_queries(struct worker *w, struct stream *s)
 		if (ioctl(s->fd, MYDEV_IOC_GET_INFO, &info) ||
 		    ioctl(s->fd, MYDEV_IOC_GET_STATS, &stats))
 			wrong(w, "ioctl: %s", strerror(errno));
-		if (stats.client_packets != stats.client_read_packets +
-			stats.client_lost_packets + stats.client_queued_packets)
+		if (stats.client_packets != stats.client_read_packets + stats.client_lost_packets +
+						    stats.client_queued_packets)
 			wrong(w, "the counters do not add up");
 		read_attribute(w, "state");
 		read_attribute(w, "in_flight");
@@ -175,7 +175,8 @@ static void use_queries(struct worker *w, struct stream *s)
 /* Comes and goes: as an asker, as a mere member, as a writer. */
 static void use_open_close(struct worker *w, struct stream *s)
 {
-	static const int flags[] = { O_RDONLY | O_NONBLOCK, O_RDONLY, O_WRONLY, O_RDWR | O_NONBLOCK };
+	static const int flags[] = { O_RDONLY | O_NONBLOCK, O_RDONLY, O_WRONLY,
+				     O_RDWR | O_NONBLOCK };
 	bool gone = false;
 
 	(void)s;
@@ -230,8 +231,8 @@ static void work(int number)
 
 static int report(void)
 {
-	static const char *const names[WORKERS] = { "read", "read", "read", "poll", "poll",
-						    "epoll", "query", "open" };
+	static const char *const names[WORKERS] = { "read", "read",  "read",  "poll",
+						    "poll", "epoll", "query", "open" };
 	int bad = 0;
 
 	for (int i = 0; i < WORKERS; i++) {
@@ -273,13 +274,25 @@ static bool write_udc(const char *file, const char *text)
 	return good;
 }
 
+/* Reads and queries of all, so far. */
+static uint64_t all_calls(void)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < WORKERS; i++)
+		sum += workers[i].calls;
+	return sum;
+}
+
 /*
- * Up to 20 ms of streaming after the node is there. Every tenth time the plug
- * goes again without a look at how far the kernel has come with it.
+ * Every other time, waits until the workers are at it again. Then up to 20 ms
+ * more. Every tenth time the plug goes without a look at how far the kernel has
+ * come with the device.
  */
 static const char *plug_in_and_out(const char *file, const char *udc, int rounds)
 {
 	int watch = inotify_init1(IN_CLOEXEC);
+	uint64_t before;
 
 	inotify_add_watch(watch, "/dev", IN_CREATE | IN_DELETE);
 	srand(1);
@@ -288,6 +301,9 @@ static const char *plug_in_and_out(const char *file, const char *udc, int rounds
 			return "cannot plug in";
 		if (i % 10 != 9 && !await_node(watch, true))
 			return "no node within 20 s";
+		before = all_calls();
+		for (int n = 0; i % 2 == 0 && n < 5000 && all_calls() < before + WORKERS; n++)
+			usleep(1000);
 		usleep(rand() % 20000);
 		if (!write_udc(file, "\n"))
 			return "cannot unplug";

@@ -265,7 +265,8 @@ static void member_from_open_on(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE("open, ioctl, fdinfo, sysfs and close do not start the device", looking_starts_nothing),
+		PROMISE("open, ioctl, fdinfo, sysfs and close do not start the device",
+			looking_starts_nothing),
 		PROMISE("read starts it", read_starts),
 		PROMISE("poll for input starts it", poll_starts),
 		PROMISE("select for input starts it", select_starts),
@@ -274,9 +275,12 @@ int main(void)
 		PROMISE("poll for other events does not", other_events_start_nothing),
 		PROMISE("a write-only descriptor cannot start it", write_only_starts_nothing),
 		PROMISE("all transfers are in flight while it runs", all_transfers_in_flight),
-		PROMISE("it stops with the last that asked, and nothing is missing", stops_with_the_last_asker),
-		PROMISE("it stops in mid-transfer and goes on, and no byte is missing", stops_in_mid_transfer),
-		PROMISE("a member gets what arrives from open() on, and nothing older", member_from_open_on),
+		PROMISE("it stops with the last that asked, and nothing is missing",
+			stops_with_the_last_asker),
+		PROMISE("it stops in mid-transfer and goes on, and no byte is missing",
+			stops_in_mid_transfer),
+		PROMISE("a member gets what arrives from open() on, and nothing older",
+			member_from_open_on),
 	};
 
 	return run_promises(tests);

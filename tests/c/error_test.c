@@ -48,12 +48,14 @@ static void read_both(int one, struct verifier *v, int two, struct verifier *w)
 
 static void stall_in_stream(void **state)
 {
-	int fd = node_open(O_RDONLY), other = node_open(O_RDONLY);
+	int fd = open_asking(), other = open_asking();
 	uint64_t halts = sim_number("halts"), first = next_counter();
 	struct mydev_stats before = stats_of(fd), after;
 	struct verifier v, w;
 
 	(void)state;
+	assert_return_code(fcntl(fd, F_SETFL, 0), errno);
+	assert_return_code(fcntl(other, F_SETFL, 0), errno);
 	verify_from(&v, first);
 	verify_from(&w, first);
 	feed_forever("5000");
@@ -230,12 +232,17 @@ static void unplugged_while_failing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE("stalls in the stream: no packet lost or repeated, each counted", stall_in_stream),
-		PROMISE("a stall while the device is quiet is no event for readers", stall_while_quiet),
+		PROMISE("stalls in the stream: no packet lost or repeated, each counted",
+			stall_in_stream),
+		PROMISE("a stall while the device is quiet is no event for readers",
+			stall_while_quiet),
 		PROMISE("30 stalls do not end the stream and do not fill the log", many_stalls),
-		PROMISE("a stall for good: drained, then EIO for all; a new open starts anew", stall_for_good),
-		PROMISE("closing during recovery, and a good start after it", closed_while_recovering),
-		PROMISE("unplugged during recovery and after failure: ENODEV", unplugged_while_failing),
+		PROMISE("a stall for good: drained, then EIO for all; a new open starts anew",
+			stall_for_good),
+		PROMISE("closing during recovery, and a good start after it",
+			closed_while_recovering),
+		PROMISE("unplugged during recovery and after failure: ENODEV",
+			unplugged_while_failing),
 	};
 
 	return run_promises(tests);

@@ -14,7 +14,7 @@ static struct shared {
 	int fd;
 	uint64_t first;
 	volatile sig_atomic_t handled;
-} *shared;
+} * shared;
 
 static void on_signal(int sig)
 {
@@ -213,8 +213,10 @@ int main(void)
 		PROMISE("with SA_RESTART the read goes on and returns data", restarted),
 		PROMISE("a signal ends the wait for another reader", interrupted_in_line),
 		PROMISE("SIGKILL ends a read that waits, and the device stops", killed),
-		PROMISE("a buffer that cannot be written to: EFAULT, nothing lost", nothing_writable),
-		PROMISE("a fault on the way: what was copied is returned, the rest comes next", tail_not_writable),
+		PROMISE("a buffer that cannot be written to: EFAULT, nothing lost",
+			nothing_writable),
+		PROMISE("a fault on the way: what was copied is returned, the rest comes next",
+			tail_not_writable),
 		PROMISE("a fault in the middle of a readv", middle_not_writable),
 	};
 

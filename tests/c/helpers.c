@@ -17,7 +17,7 @@
 const char *node;
 static const char *sim_socket;
 static const char *udc_file; /* UDC of the gadget, in configfs */
-static const char *udc;	     /* what is written there */
+static const char *udc;      /* what is written there */
 static pid_t children[MAX_CHILDREN];
 
 static const char *environment(const char *name)
@@ -33,10 +33,11 @@ static const char *environment(const char *name)
 /* A test hangs: shows who waits for whom, and ends the program. */
 static void out_of_time(int sig)
 {
-	static const char show[] = "{ echo 'the test did not end in time'; "
-				   "cd /sys/class/mydev && grep -r . */state */in_flight */clients */stats; "
-				   "$BUILD/tests/mydev-sim --ctl $SIM_SOCKET stats; "
-				   "cat /proc/$PPID/fdinfo/* | grep mydev; } 2>&1 | sed 's/^/# /'";
+	static const char show[] =
+		"{ echo 'the test did not end in time'; "
+		"cd /sys/class/mydev && grep -r . */state */in_flight */clients */stats; "
+		"$BUILD/tests/mydev-sim --ctl $SIM_SOCKET stats; "
+		"cat /proc/$PPID/fdinfo/* | grep mydev; } 2>&1 | sed 's/^/# /'";
 
 	(void)sig;
 	fflush(stdout);
@@ -175,8 +176,8 @@ bool identity_holds(const struct mydev_stats *s)
 {
 	bool good = s->client_packets == s->client_read_packets + s->client_lost_packets +
 						 s->client_queued_packets &&
-		    s->client_bytes == s->client_read_bytes + s->client_lost_bytes +
-					       s->client_queued_bytes;
+		    s->client_bytes ==
+			    s->client_read_bytes + s->client_lost_bytes + s->client_queued_bytes;
 
 	if (!good)
 		printf("# packets %llu = %llu + %llu + %llu, bytes %llu = %llu + %llu + %llu\n",
@@ -199,7 +200,9 @@ static void sim_talk(const char *command, char *reply, size_t size)
 	strncpy(addr.sun_path, sim_socket, sizeof(addr.sun_path) - 1);
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		fail_msg("no simulated device on %s: %s", sim_socket, strerror(errno));
-	dprintf(fd, "%s\n", command);
+	n = snprintf(reply, size, "%s\n", command);
+	if (send(fd, reply, n, MSG_NOSIGNAL) != n)
+		fail_msg("simulated device: cannot send '%s': %s", command, strerror(errno));
 	while (len < size - 1 && (n = read(fd, reply + len, size - 1 - len)) > 0) {
 		len += n;
 		if (reply[len - 1] == '\n')

@@ -33,8 +33,14 @@
 
 #include "sim/verify.h"
 
+/* What fail() and fail_msg() end in; cmocka does not say that it ends there. */
+void _fail(const char *const file, const int line) __attribute__((noreturn));
+
 /* A promise in words and the function that tests it, from a fresh() state. */
-#define PROMISE(_words, _fn) { _words, _fn, fresh, NULL, NULL }
+#define PROMISE(_words, _fn) \
+	{ \
+		_words, _fn, fresh, NULL, NULL \
+	}
 
 /* All tests of a program, as an initialised array. */
 #define run_promises(_tests) (tests_begin(), cmocka_run_group_tests(_tests, NULL, tests_end))
@@ -50,38 +56,36 @@ double now(void);
 void nap(void); /* between two looks at something that sends no event */
 
 /* Waits until @cond holds; where no event tells so. */
-#define await_within(_seconds, _cond)                                          \
-	do {                                                                   \
-		double _end = now() + (_seconds);                              \
-                                                                               \
-		while (!(_cond)) {                                             \
-			if (now() > _end)                                      \
-				fail_msg("not within %g s: %s",                \
-					 (double)(_seconds), #_cond);          \
-			nap();                                                 \
-		}                                                              \
+#define await_within(_seconds, _cond) \
+	do { \
+		double _end = now() + (_seconds); \
+\
+		while (!(_cond)) { \
+			if (now() > _end) \
+				fail_msg("not within %g s: %s", (double)(_seconds), #_cond); \
+			nap(); \
+		} \
 	} while (0)
 #define await(_cond) await_within(20, _cond)
 
 /* For what must not happen, and of which no event tells that it did not. */
-#define assert_stays(_cond)                                                    \
-	do {                                                                   \
-		double _end = now() + 0.1;                                     \
-                                                                               \
-		do {                                                           \
-			assert_true(_cond);                                    \
-			nap();                                                 \
-		} while (now() < _end);                                        \
+#define assert_stays(_cond) \
+	do { \
+		double _end = now() + 0.1; \
+\
+		do { \
+			assert_true(_cond); \
+			nap(); \
+		} while (now() < _end); \
 	} while (0)
 
 /* The system call fails with just this errno. */
-#define assert_errno(_call, _errno)                                            \
-	do {                                                                   \
-		errno = 0;                                                     \
-		assert_int_equal((_call), -1);                                 \
-		if (errno != (_errno))                                         \
-			fail_msg("%s: %s instead of %s", #_call,               \
-				 strerror(errno), #_errno);                    \
+#define assert_errno(_call, _errno) \
+	do { \
+		errno = 0; \
+		assert_int_equal((_call), -1); \
+		if (errno != (_errno)) \
+			fail_msg("%s: %s instead of %s", #_call, strerror(errno), #_errno); \
 	} while (0)
 
 /* The device node, and how it looks from there. */

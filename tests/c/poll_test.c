@@ -61,8 +61,8 @@ static void gap_is_readable(void **state)
 
 	(void)state;
 	verify_from(&v, next_counter());
-	feed(400, "3000");
-	take_packets(busy, &v, 400, 3000);
+	feed(400, "5000");
+	take_packets(busy, &v, 400, 5000);
 	assert_true(stats_of(idle).client_lost_packets > 0);
 	assert_int_equal(poll_now(idle), POLLIN | POLLRDNORM);
 	assert_errno(read(idle, buf, 1), ENOBUFS);
@@ -218,7 +218,8 @@ static void sigio(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE("POLLIN and POLLRDNORM exactly while there is something to read", readable_or_not),
+		PROMISE("POLLIN and POLLRDNORM exactly while there is something to read",
+			readable_or_not),
 		PROMISE("a gap to be told of counts as something to read", gap_is_readable),
 		PROMISE("epoll, level: reported as long as it is so", level),
 		PROMISE("epoll, edge: one event per arrival", edge),

@@ -321,14 +321,20 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PROMISE("readers drain what was received, then ENODEV", drains_then_enodev),
-		PROMISE("also what a transfer that is cut short had received", begun_transfer_is_read),
-		PROMISE("flat out: each packet whose transfer completed is read", every_completed_packet),
+		PROMISE("also what a transfer that is cut short had received",
+			begun_transfer_is_read),
+		PROMISE("flat out: each packet whose transfer completed is read",
+			every_completed_packet),
 		PROMISE("a member that never asked gets ENODEV at once", idle_member),
-		PROMISE("poll and epoll: IN while data is left, HUP and ERR from then on", events_after_unplug),
-		PROMISE("sleepers in read, poll, epoll and select wake up within a second", sleepers_wake_up),
+		PROMISE("poll and epoll: IN while data is left, HUP and ERR from then on",
+			events_after_unplug),
+		PROMISE("sleepers in read, poll, epoll and select wake up within a second",
+			sleepers_wake_up),
 		PROMISE("the old node and number can no more be opened", old_node_is_dead),
-		PROMISE("a second plug is a fresh device; the old descriptor stays ENODEV", second_plug_is_fresh),
-		PROMISE("the module cannot be unloaded while a descriptor is open", module_stays_while_open),
+		PROMISE("a second plug is a fresh device; the old descriptor stays ENODEV",
+			second_plug_is_fresh),
+		PROMISE("the module cannot be unloaded while a descriptor is open",
+			module_stays_while_open),
 		PROMISE("closing with data left, before and after the unplug", close_after_unplug),
 	};
 

@@ -37,5 +37,9 @@ if [ $number -eq 0 ]; then
 	number=1
 	failed=1
 fi
+# The next suite loads the driver itself.
+for name in mydev_kunit mydev; do
+	[ ! -e /sys/module/$name ] || rmmod $name || failed=1
+done
 echo "1..$number"
 [ $failed -eq 0 ]

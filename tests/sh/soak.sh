@@ -28,9 +28,7 @@ nothing_in_use() {
 	local refs
 	refs=$(cat /sys/module/mydev/refcnt)
 	echo "module references: $refs"
-	[ "$refs" -eq 0 ]
-	rmmod mydev
-	[ ! -e /sys/class/mydev ]
+	[ "$refs" -eq 0 ] && rmmod mydev && [ ! -e /sys/class/mydev ]
 }
 
 take_down() {

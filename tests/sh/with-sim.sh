@@ -31,6 +31,7 @@ await_node $MYDEV_NODE 20 || give_up "there is no $MYDEV_NODE"
 # What cmocka calls a test that was skipped is "not ok".
 "$BUILD/tests/$PROGRAM" | sed -u 's/^not ok \([0-9]* # SKIP\)/ok \1/'
 status=${PIPESTATUS[0]}
+[ "$status" -eq 0 ] || echo "# $PROGRAM: exit status $status"
 
 # Also a test of its own: whatever the program did, nothing of it is left.
 gadget_destroy_all || { echo "# with-sim: the gadget is not destroyed" && status=1; }

@@ -52,7 +52,7 @@ struct sim_in {
 	unsigned int queued; /* of the used ones, those that the kernel has */
 	struct iocb **batch;
 	bool failed; /* some must be submitted again, in order */
-	bool wary; /* none was delivered since one failed */
+	bool wary;   /* none was delivered since one failed */
 
 	/* what to send */
 	uint64_t counter; /* of the next new packet */

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The receive ring of the device: what it may be set to, when, and what then. */
+#include <inttypes.h>
+#include <limits.h>
+#include <sys/ioctl.h>
+
+#include "records.h"
+#include "settings.h"
+
+static _Alignas(8) char buf[1 << 18];
+
+static struct mydev_geometry wish(uint32_t transfers, uint32_t size, uint64_t pool_bytes)
+{
+	return (struct mydev_geometry){ .size = sizeof(struct mydev_geometry),
+					.transfers = transfers,
+					.transfer_size = size,
+					.pool_bytes = pool_bytes };
+}
+
+static void expect_geometry(int fd, uint32_t transfers, uint32_t size, uint32_t buffers)
+{
+	struct mydev_geometry g = geometry_of(fd);
+	struct mydev_info info = info_of(fd);
+
+	assert_int_equal(g.transfers, transfers);
+	assert_int_equal(g.transfer_size, size);
+	assert_int_equal(g.pool_bytes, (uint64_t)buffers * size);
+	assert_int_equal(info.transfers, transfers);
+	assert_int_equal(info.transfer_size, size);
+	assert_int_equal(info.pool_buffers, buffers);
+	assert_int_equal(sysfs_number("transfers"), transfers);
+	assert_int_equal(sysfs_number("transfer_size"), size);
+	assert_int_equal(sysfs_number("pool_bytes"), (uint64_t)buffers * size);
+	assert_int_equal(sysfs_number("pool_buffers"), buffers);
+}
+
+/* The ring really is so: in flight, and where the device has to wait. */
+static void expect_ring(uint32_t transfers, uint32_t size, uint32_t buffers)
+{
+	int fd = node_open(O_RDONLY);
+	uint64_t first = next_counter();
+	struct verifier v;
+
+	assert_int_equal(stats_of(fd).free_buffers, buffers);
+	configure(fd, .queue_depth = info_of(fd).max_queue_depth);
+	ask(fd);
+	await(stats_of(fd).in_flight == transfers);
+	assert_int_equal(stats_of(fd).free_buffers, buffers - transfers);
+	/* One buffer each: more than an eighth of it, and less than all. */
+	feed_forever(size > 2048 ? "700-1000" : "300");
+	if (size <= 4096) {
+		await_ring_stop(fd);
+		assert_int_equal(stats_of(fd).client_queued_packets, buffers);
+	}
+	verify_from(&v, first);
+	take_packets(fd, &v, 500, 100);
+	take_rest(fd, &v);
+	close(fd);
+}
+
+static void by_ioctl(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct mydev_geometry g = geometry_of(fd);
+
+	(void)state;
+	assert_true(info_of(fd).features & MYDEV_FEATURE_GEOMETRY);
+	expect_geometry(fd, g.transfers, g.transfer_size, g.pool_bytes / g.transfer_size);
+	g = wish(5, 4096, 40 * 4096);
+	assert_int_equal(try_geometry(fd, &g), 0);
+	assert_int_equal(g.transfers, 5);
+	assert_true(g.max_transfers >= 5 && g.max_transfer_size >= 4096);
+	expect_geometry(fd, 5, 4096, 40);
+	close(fd);
+	expect_ring(5, 4096, 40);
+
+	/* While it is open and idle: used by the one who has it open. */
+	fd = node_open(O_RDWR);
+	g = wish(16, 2048, 64 * 2048);
+	assert_int_equal(try_geometry(fd, &g), 0);
+	assert_int_equal(stats_of(fd).free_buffers, 64);
+	ask(fd);
+	await(stats_of(fd).in_flight == 16);
+	close(fd);
+	expect_ring(16, 2048, 64);
+	expect_geometry(node_open(O_RDONLY), 16, 2048, 64);
+}
+
+static void by_sysfs(void **state)
+{
+	int fd = node_open(O_RDONLY);
+
+	(void)state;
+	assert_int_equal(sysfs_write("transfers", "7"), 0);
+	assert_int_equal(sysfs_write("transfer_size", "3072"), 0);
+	assert_int_equal(sysfs_write("pool_bytes", "92160"), 0);
+	expect_geometry(fd, 7, 3072, 30);
+	assert_int_equal(stats_of(fd).free_buffers, 30);
+	close(fd);
+	expect_ring(7, 3072, 30);
+}
+
+static void smallest_and_largest(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct mydev_geometry g, max = geometry_of(fd);
+
+	(void)state;
+	g = wish(1, 1024, 3 * 1024);
+	assert_int_equal(try_geometry(fd, &g), 0);
+	expect_geometry(fd, 1, 1024, 3);
+	close(fd);
+	expect_ring(1, 1024, 3);
+
+	fd = node_open(O_RDWR);
+	g = wish(max.max_transfers, 4096, max.max_transfers * 2 * 4096);
+	assert_int_equal(try_geometry(fd, &g), 0);
+	close(fd);
+	expect_ring(max.max_transfers, 4096, max.max_transfers * 2);
+
+	fd = node_open(O_RDWR);
+	g = wish(4, max.max_transfer_size, max.max_pool_bytes);
+	assert_int_equal(try_geometry(fd, &g), 0);
+	expect_geometry(fd, 4, max.max_transfer_size, max.max_pool_bytes / max.max_transfer_size);
+	close(fd);
+	expect_ring(4, max.max_transfer_size, max.max_pool_bytes / max.max_transfer_size);
+}
+
+static void rounded_down(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct mydev_geometry g = wish(4, 4096 + 1023, 10 * 4096 + 4095);
+
+	(void)state;
+	assert_int_equal(try_geometry(fd, &g), 0);
+	assert_int_equal(g.transfer_size, 4096);
+	assert_int_equal(g.pool_bytes, 10 * 4096);
+	expect_geometry(fd, 4, 4096, 10);
+}
+
+static void beyond_limits(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct mydev_geometry old = geometry_of(fd);
+	struct mydev_geometry bad[] = {
+		wish(0, 4096, 1 << 20),
+		wish(old.max_transfers + 1, 4096, 1 << 20),
+		wish(UINT_MAX, 4096, 1 << 20),
+		wish(4, 0, 1 << 20),
+		wish(4, 1023, 1 << 20),
+		wish(4, old.max_transfer_size + 1, 1 << 20),
+		wish(4, UINT_MAX, 1 << 20),
+		wish(4, 4096, 6 * 4096 - 1),
+		wish(4, 4096, 0),
+		wish(4, 4096, old.max_pool_bytes + 1),
+		wish(4, 4096, UINT64_MAX),
+		wish(old.max_transfers, old.max_transfer_size, old.max_pool_bytes * 2),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct mydev_geometry g = bad[i];
+
+		assert_int_equal(try_geometry(fd, &g), ERANGE);
+		assert_int_equal(g.max_transfers, old.max_transfers);
+		assert_int_equal(g.max_transfer_size, old.max_transfer_size);
+		assert_int_equal(g.max_pool_bytes, old.max_pool_bytes);
+		expect_geometry(fd, old.transfers, old.transfer_size,
+				old.pool_bytes / old.transfer_size);
+	}
+}
+
+/* Does the log, from where it was, name @limit? */
+static bool log_names(int log, uint64_t limit)
+{
+	char record[8192], number[32];
+	bool found = false;
+	ssize_t n;
+
+	snprintf(number, sizeof(number), " %" PRIu64 " ", limit);
+	while ((n = read(log, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
+		if (n <= 0)
+			continue;
+		record[n] = 0;
+		found |= strstr(record, "mydev") && strstr(record, number);
+	}
+	return found;
+}
+
+/* Who writes to a file gets no structure back: the log tells the limits. */
+static void beyond_limits_in_sysfs(void **state)
+{
+	int fd = node_open(O_RDWR), log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct mydev_geometry old = geometry_of(fd);
+	struct {
+		const char *attribute;
+		uint64_t limit;
+	} limits[] = {
+		{ "transfers", old.max_transfers },
+		{ "transfer_size", old.max_transfer_size },
+		{ "pool_bytes", old.max_pool_bytes },
+	};
+
+	(void)state;
+	assert_return_code(log, errno);
+	for (int i = 0; i < 3; i++) {
+		const char *attribute = limits[i].attribute;
+		char number[32];
+
+		assert_return_code(lseek(log, 0, SEEK_END), errno);
+		snprintf(number, sizeof(number), "%" PRIu64, limits[i].limit + 1);
+		assert_int_equal(sysfs_write(attribute, number), ERANGE);
+		if (!log_names(log, limits[i].limit))
+			fail_msg("%s: the log does not name the limit of %" PRIu64, attribute,
+				 limits[i].limit);
+		assert_int_equal(sysfs_write(attribute, "0"), ERANGE);
+		assert_int_equal(sysfs_write(attribute, "-1"), EINVAL);
+		assert_int_equal(sysfs_write(attribute, "many"), EINVAL);
+	}
+	expect_geometry(fd, old.transfers, old.transfer_size, old.pool_bytes / old.transfer_size);
+}
+
+static void bad_arguments(void **state)
+{
+	int fd = node_open(O_RDWR), reader = node_open(O_RDONLY);
+	struct mydev_geometry old = geometry_of(fd), g;
+	struct {
+		struct mydev_geometry g;
+		uint64_t tail;
+	} more = { .g = wish(4, 4096, 1 << 20) };
+
+	(void)state;
+	g = wish(4, 4096, 1 << 20);
+	assert_int_equal(try_geometry(reader, &g), EBADF);
+	g.reserved = 1;
+	assert_int_equal(try_geometry(fd, &g), EINVAL);
+	assert_errno(ioctl(fd, MYDEV_IOC_GET_GEOMETRY, &g), EINVAL);
+	g = wish(4, 4096, 1 << 20);
+	g.size--;
+	assert_int_equal(try_geometry(fd, &g), EINVAL);
+	more.g.size = sizeof(more);
+	more.tail = 1;
+	assert_int_equal(try_geometry(fd, &more.g), E2BIG);
+	assert_errno(ioctl(fd, MYDEV_IOC_SET_GEOMETRY, NULL), EFAULT);
+	expect_geometry(reader, old.transfers, old.transfer_size,
+			old.pool_bytes / old.transfer_size);
+	more.tail = 0;
+	assert_int_equal(try_geometry(fd, &more.g), 0);
+	assert_int_equal(more.g.size, sizeof(more.g));
+}
+
+/* Nobody's stream is cut by it. */
+static void busy(void **state)
+{
+	int writer = node_open(O_WRONLY), fd = node_open(O_RDONLY), idle = node_open(O_RDONLY);
+	struct mydev_geometry old = geometry_of(writer), g = wish(4, 4096, 1 << 20);
+	uint64_t first = next_counter();
+	struct verifier v;
+
+	(void)state;
+	ask(fd);
+	assert_int_equal(try_geometry(writer, &g), EBUSY);
+	assert_int_equal(sysfs_write("transfers", "4"), EBUSY);
+	feed(2000, "100-3000");
+	verify_from(&v, first);
+	for (int i = 0; i < 100; i++) {
+		take_packets(fd, &v, 10, 100);
+		assert_int_equal(try_geometry(writer, &g), EBUSY);
+		assert_int_equal(sysfs_write("pool_bytes", "2097152"), EBUSY);
+	}
+	take_packets(fd, &v, 2000 - v.packets, sizeof(buf));
+	assert_int_equal(stats_of(fd).client_lost_packets, 0);
+	assert_int_equal(stats_of(fd).in_flight, old.transfers);
+	expect_geometry(fd, old.transfers, old.transfer_size, old.pool_bytes / old.transfer_size);
+	close(fd);
+	/* What the idle one has queued is in the old buffers. */
+	assert_true(stats_of(idle).client_queued_packets > 0);
+	assert_int_equal(try_geometry(writer, &g), EBUSY);
+	close(idle);
+	assert_int_equal(try_geometry(writer, &g), 0);
+}
+
+/* A few small packets share one buffer, which is in use none the less. */
+static void busy_with_small_packets(void **state)
+{
+	int writer = node_open(O_WRONLY), idle = node_open(O_RDONLY), asker = node_open(O_RDONLY);
+	struct mydev_geometry g = wish(4, 4096, 1 << 20);
+	uint64_t first = next_counter();
+	struct verifier v;
+
+	(void)state;
+	ask(asker);
+	feed(5, "100");
+	await_queued(idle, 5);
+	close(asker);
+	assert_int_equal(stats_of(idle).in_flight, 0);
+	assert_int_equal(try_geometry(writer, &g), EBUSY);
+	verify_from(&v, first);
+	take_packets(idle, &v, 5, sizeof(buf));
+	close(idle);
+	assert_int_equal(try_geometry(writer, &g), 0);
+}
+
+static void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		fail_msg("%s: %s", path, strerror(errno));
+	close(fd);
+}
+
+#define FAULTS "/sys/kernel/debug/"
+
+/* The next @nth allocation of this thread fails; does the call tell so? */
+static int fail_nth(unsigned int nth, int fd, struct mydev_geometry *g, bool *injected)
+{
+	char text[16];
+	int error, file = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	ssize_t n;
+
+	assert_return_code(file, errno);
+	snprintf(text, sizeof(text), "%u", nth);
+	assert_int_equal(write(file, text, strlen(text)), strlen(text));
+	error = try_geometry(fd, g);
+	n = pread(file, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = 0;
+	*injected = n > 0 && atoi(text) == 0;
+	assert_int_equal(pwrite(file, "0", 1, 0), 1);
+	close(file);
+	return error;
+}
+
+static void no_memory(void **state)
+{
+	static const char *const kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
+	int fd, failures = 0;
+	struct mydev_geometry old, g;
+	bool injected = true;
+	struct verifier v;
+	char path[128];
+
+	(void)state;
+	if (access("/proc/thread-self/fail-nth", W_OK) || access(FAULTS "failslab", X_OK)) {
+		print_message("skipped: this kernel cannot fail allocations on request\n");
+		skip();
+	}
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), FAULTS "%s/verbose", kinds[i]);
+		write_text(path, "0");
+		snprintf(path, sizeof(path), FAULTS "%s/task-filter", kinds[i]);
+		write_text(path, "Y");
+	}
+	write_text(FAULTS "failslab/ignore-gfp-wait", "N");
+	write_text(FAULTS "fail_page_alloc/ignore-gfp-wait", "N");
+	write_text(FAULTS "fail_page_alloc/min-order", "0");
+
+	fd = node_open(O_RDWR);
+	old = geometry_of(fd);
+	for (unsigned int nth = 1; injected; nth++) {
+		int error;
+
+		g = wish(6, 4096, 20 * 4096);
+		error = fail_nth(nth, fd, &g, &injected);
+		if (!error || error == EFAULT) {
+			/* One that was retried; a copy from or to us; the last. */
+			g = wish(old.transfers, old.transfer_size, old.pool_bytes);
+			assert_int_equal(try_geometry(fd, &g), 0);
+			continue;
+		}
+		assert_int_equal(error, ENOMEM);
+		failures++;
+		expect_geometry(fd, old.transfers, old.transfer_size,
+				old.pool_bytes / old.transfer_size);
+		assert_int_equal(stats_of(fd).free_buffers, old.pool_bytes / old.transfer_size);
+	}
+	printf("# %d allocations failed, and the old ring was still there\n", failures);
+	assert_true(failures > 6 + 20);
+	verify_from(&v, next_counter());
+	feed(100, "1000");
+	take_packets(fd, &v, 100, 1000);
+	assert_int_equal(stats_of(fd).in_flight, old.transfers);
+}
+
+/* A device that was unplugged has no ring to be set. */
+static void unplugged(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct mydev_geometry g = wish(4, 4096, 1 << 20);
+
+	(void)state;
+	unplug();
+	assert_int_equal(try_geometry(fd, &g), ENODEV);
+	assert_true(geometry_of(fd).transfers > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PROMISE_DEFAULTS("set by ioctl: in force at once, and the ring is so", by_ioctl),
+		PROMISE_DEFAULTS("set in sysfs: the same", by_sysfs),
+		PROMISE_DEFAULTS("the smallest and the largest ring carry the stream",
+				 smallest_and_largest),
+		PROMISE_DEFAULTS("sizes are rounded down to what the bus can take", rounded_down),
+		PROMISE_DEFAULTS("beyond a limit: ERANGE, limits told, nothing changed",
+				 beyond_limits),
+		PROMISE_DEFAULTS("the same in sysfs: ERANGE, limits told in the log",
+				 beyond_limits_in_sysfs),
+		PROMISE_DEFAULTS("bad arguments: each its errno, nothing changed", bad_arguments),
+		PROMISE_DEFAULTS("EBUSY while somebody asks for data or has some queued", busy),
+		PROMISE_DEFAULTS("EBUSY while somebody has only small packets queued",
+				 busy_with_small_packets),
+		PROMISE_DEFAULTS("no memory: ENOMEM, and the old ring still works", no_memory),
+		PROMISE_DEFAULTS("after an unplug: ENODEV", unplugged),
+	};
+
+	return run_promises(tests);
+}
