@@ -346,7 +346,7 @@ static void mixture(void **state)
 	double begun;
 
 	(void)state;
-	deadline(240);
+	deadline(400);
 	set_stall_ms(STALL_MS);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
