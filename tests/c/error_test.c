@@ -144,7 +144,7 @@ static void stall_for_good(void **state)
 
 	sim_do("stall-always on");
 	await_within(5, stats_of(one).state == MYDEV_STATE_FAILED);
-	assert_int_equal(reap(blocked, 1), EIO);
+	assert_int_equal(reap(blocked, PROMPT), EIO);
 	assert_true(state_is("failed"));
 	assert_int_equal(stats_of(one).in_flight, 0);
 

@@ -116,7 +116,7 @@ static void killed(void **state)
 	await_sleeping(pid);
 	assert_int_equal(sysfs_number("clients"), 1);
 	kill(pid, SIGKILL);
-	assert_int_equal(reap(pid, 1), 128 + SIGKILL);
+	assert_int_equal(reap(pid, PROMPT), 128 + SIGKILL);
 	assert_int_equal(sysfs_number("clients"), 0);
 	assert_true(state_is("idle"));
 	assert_int_equal(sysfs_number("in_flight"), 0);

@@ -375,7 +375,8 @@ static void no_memory(void **state)
 		assert_int_equal(stats_of(fd).free_buffers, old.pool_bytes / old.transfer_size);
 	}
 	printf("# %d allocations failed, and the old ring was still there\n", failures);
-	assert_true(failures > 6 + 20);
+	/* Each transfer and each buffer at least. */
+	assert_true(failures >= 6 + 20);
 	verify_from(&v, next_counter());
 	feed(100, "1000");
 	take_packets(fd, &v, 100, 1000);

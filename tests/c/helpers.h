@@ -136,6 +136,8 @@ void take_rest(int fd, struct verifier *v);
  * assertions of cmocka. fresh() kills those that are left.
  */
 pid_t spawn(int (*fn)(void *arg), void *arg);
+/* "Within a second", where the processor is emulated and busy (s). */
+#define PROMPT 3
 /* Its status, or 128 + signal. Fails when it does not end in time. */
 int reap(pid_t pid, double seconds);
 /* Waits until it sleeps in the kernel. */
