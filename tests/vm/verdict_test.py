@@ -68,7 +68,7 @@ def a_whole_suite_can_be_skipped():
 def kernel_reports_are_found():
     for line in ("WARNING: CPU: 1 PID: 7 at kernel/workqueue.c:1 x+0x1/0x2", "BUG: KASAN: slab-use-after-free in f+0x1/0x2",
                  "BUG: unable to handle page fault for address: 0", "INFO: task cat:12 blocked for more than 60 seconds.",
-                 "WARNING: possible circular locking dependency detected", "kmemleak: 1 new suspected memory leaks (see /sys)",
+                 "WARNING: possible circular locking dependency detected", "mydev-bench: leak: 1 objects, see kmemleak.log",
                  "ODEBUG: free active (active state 0) object: 0 object type: work_struct", "rcu: INFO: rcu_preempt self-detected stall on CPU",
                  "UBSAN: array-index-out-of-bounds in f.c:1", "Oops: 0000 [#1] PREEMPT SMP", "refcount_t: underflow; use-after-free.",
                  "mydev 1-1:1.0: 2 buffers leaked", "Kernel panic - not syncing: x"):
