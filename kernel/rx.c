@@ -112,7 +112,8 @@ static void mydev_rx_retire(struct mydev_device *dev,
 	/* Who waits looks at in_flight under the lock that we hold. */
 	if (waitqueue_active(&rx->quiet))
 		wake_up(&rx->quiet);
-	if (rx->state != MYDEV_STATE_RUNNING)
+	/* Where it could go on, it is no client that stops it. */
+	if (rx->state != MYDEV_STATE_RUNNING || mydev_rx_may_fly(dev, 1))
 		return;
 	dev->counters.ring_stops++;
 	mydev_clients_flush(dev);
