@@ -33,7 +33,8 @@ static int mydev_open(struct inode *inode, struct file *file)
 		container_of(inode->i_cdev, struct mydev_device, cdev);
 	struct mydev_client *client;
 
-	client = mydev_client_open(dev, file->f_mode & FMODE_READ);
+	client = mydev_client_open(dev, file->f_mode & FMODE_READ,
+				   file->f_mode & FMODE_WRITE);
 	if (IS_ERR(client))
 		return PTR_ERR(client);
 
@@ -56,12 +57,31 @@ static ssize_t mydev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return mydev_client_read(iocb->ki_filp->private_data, to, nonblock);
 }
 
+static ssize_t mydev_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	bool nonblock = (iocb->ki_filp->f_flags & O_NONBLOCK) ||
+			(iocb->ki_flags & IOCB_NOWAIT);
+
+	return mydev_tx_write(iocb->ki_filp->private_data, from, nonblock);
+}
+
+static int mydev_fsync(struct file *file, loff_t start, loff_t end,
+		       int datasync)
+{
+	/* VFS lets readers call it, who have nothing to wait for. */
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+	return mydev_tx_sync(file->private_data);
+}
+
 static __poll_t mydev_poll(struct file *file, poll_table *wait)
 {
 	struct mydev_client *client = file->private_data;
 
 	/* First on the queue, then the look: no wake-up falls in between. */
 	poll_wait(file, &client->wait, wait);
+	if (client->writer)
+		poll_wait(file, &client->dev->tx.wait, wait);
 	if (poll_requested_events(wait) & (EPOLLIN | EPOLLRDNORM))
 		mydev_client_demand(client);
 	return mydev_client_poll(client);
@@ -87,6 +107,17 @@ static void mydev_show_fdinfo(struct seq_file *m, struct file *file)
 
 	mydev_client_stats(client, &stats);
 	seq_printf(m, "mydev-device:\t%s\n", dev_name(&client->dev->dev));
+	seq_printf(m, "mydev-client:\t%u\n", client->id);
+	if (READ_ONCE(client->revoked))
+		seq_puts(m, "mydev-revoked:\t1\n");
+	if (client->writer) {
+		seq_printf(m, "mydev-written-bytes:\t%llu\n",
+			   stats.client_written_bytes);
+		seq_printf(m, "mydev-sent-bytes:\t%llu\n",
+			   stats.client_sent_bytes);
+		seq_printf(m, "mydev-failed-bytes:\t%llu\n",
+			   stats.client_failed_bytes);
+	}
 	if (!client->member)
 		return;
 	mydev_client_get_config(client, &config);
@@ -109,6 +140,9 @@ static const struct file_operations mydev_fops = {
 	.release = mydev_release,
 	.read_iter = mydev_read_iter,
 	.splice_read = copy_splice_read,
+	.write_iter = mydev_write_iter,
+	.splice_write = iter_file_splice_write,
+	.fsync = mydev_fsync,
 	.poll = mydev_poll,
 	.fasync = mydev_fasync,
 	.unlocked_ioctl = mydev_ioctl,

@@ -142,13 +142,15 @@ void mydev_clients_wake(struct mydev_device *dev)
  * mydev_client_open() - make the client object of an open file
  * @dev: the device, referenced by the caller's file for as long as it lives;
  *	the client takes a reference of its own
- * @member: it will read
+ * @reader: it may read
+ * @writer: it may write
  *
  * Context: process context; takes rx_mutex.
  * Return: the client, or an ERR_PTR: -ENODEV if the device is gone, -EBUSY if
  * it has all the clients that it can have, -ENOMEM.
  */
-struct mydev_client *mydev_client_open(struct mydev_device *dev, bool member)
+struct mydev_client *mydev_client_open(struct mydev_device *dev, bool reader,
+				       bool writer)
 {
 	struct mydev_client *client;
 	int ret;
@@ -157,7 +159,9 @@ struct mydev_client *mydev_client_open(struct mydev_device *dev, bool member)
 	if (!client)
 		return ERR_PTR(-ENOMEM);
 	client->dev = dev;
-	client->member = member && dev->info.ep_in;
+	client->reader = reader;
+	client->member = reader && dev->has_in;
+	client->writer = writer;
 	client->pid = task_tgid_nr(current);
 	get_task_comm(client->comm, current->group_leader);
 	mutex_init(&client->read_mutex);
@@ -165,6 +169,11 @@ struct mydev_client *mydev_client_open(struct mydev_device *dev, bool member)
 	hrtimer_setup(&client->timer, mydev_client_timer, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_REL_SOFT);
 
+	if (writer && dev->has_out) {
+		ret = mydev_tx_alloc(dev);
+		if (ret)
+			goto err_free;
+	}
 	if (client->member) {
 		client->depth = MYDEV_DEFAULT_DEPTH;
 		ret = mydev_queue_alloc(&client->queue, client->depth);
@@ -183,6 +192,8 @@ struct mydev_client *mydev_client_open(struct mydev_device *dev, bool member)
 			goto err_unlock;
 	}
 
+	/* 0 is nobody; in four billion opens the first ones are long closed. */
+	client->id = ++dev->last_id ?: ++dev->last_id;
 	spin_lock_irq(&dev->rx_lock);
 	if (dev->gone) {
 		spin_unlock_irq(&dev->rx_lock);
@@ -210,6 +221,29 @@ err_free:
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_open);
 
 /**
+ * mydev_client_leave() - a client has no part in the stream any more
+ * @client: any client; what it holds is given back
+ *
+ * Context: rx_mutex held.
+ */
+static void mydev_client_leave(struct mydev_client *client)
+{
+	struct mydev_device *dev = client->dev;
+
+	spin_lock_irq(&dev->rx_lock);
+	list_del_init(&client->list);
+	if (client->wants)
+		mydev_rx_unwant(dev);
+	client->wants = false;
+	spin_unlock_irq(&dev->rx_lock);
+
+	if (client->member) {
+		mydev_queue_clear(client);
+		mydev_rx_settle(dev);
+	}
+}
+
+/**
  * mydev_client_close() - the last descriptor of a file is closed
  * @client: freed here; everything that it held is given back
  *
@@ -219,19 +253,17 @@ void mydev_client_close(struct mydev_client *client)
 {
 	struct mydev_device *dev = client->dev;
 
-	mutex_lock(&dev->rx_mutex);
-	spin_lock_irq(&dev->rx_lock);
-	list_del(&client->list);
-	dev->nr_clients--;
-	if (client->demanded)
-		mydev_rx_unwant(dev);
-	spin_unlock_irq(&dev->rx_lock);
+	mydev_lease_release(client);
+	if (client->writer)
+		mydev_tx_leave(client);
 
-	if (client->member) {
-		mydev_queue_clear(client);
-		mydev_rx_settle(dev);
+	mutex_lock(&dev->rx_mutex);
+	mydev_client_leave(client);
+	spin_lock_irq(&dev->rx_lock);
+	dev->nr_clients--;
+	spin_unlock_irq(&dev->rx_lock);
+	if (client->member)
 		mydev_rx_remove_member(dev);
-	}
 	mutex_unlock(&dev->rx_mutex);
 
 	/* Nobody starts it for a client that is on no list. */
@@ -241,6 +273,78 @@ void mydev_client_close(struct mydev_client *client)
 	kfree(client);
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_close);
+
+/* Context: rx_mutex held, which keeps those on the list from being closed. */
+static struct mydev_client *mydev_client_find(struct mydev_client *caller,
+					      u32 id)
+{
+	struct mydev_device *dev = caller->dev;
+	struct mydev_client *client, *found = id ? NULL : caller;
+
+	spin_lock_irq(&dev->rx_lock);
+	list_for_each_entry(client, &dev->clients, list) {
+		if (client->id == id)
+			found = client;
+	}
+	spin_unlock_irq(&dev->rx_lock);
+	return found;
+}
+
+/**
+ * mydev_client_revoke() - end what a client may do, but be closed
+ * @caller: who asks; checked to be allowed to
+ * @id: number of the client, 0 for @caller
+ *
+ * A reader in the middle of a copy ends it: what it copies from it has pinned.
+ *
+ * Context: process context; takes rx_mutex, never what a reader or a writer
+ * holds while it sleeps.
+ * Return: 0 or -ESRCH.
+ */
+int mydev_client_revoke(struct mydev_client *caller, u32 id)
+{
+	struct mydev_device *dev = caller->dev;
+	struct mydev_client *client;
+
+	mutex_lock(&dev->rx_mutex);
+	client = mydev_client_find(caller, id);
+	if (!client) {
+		mutex_unlock(&dev->rx_mutex);
+		return -ESRCH;
+	}
+
+	spin_lock_irq(&dev->rx_lock);
+	WRITE_ONCE(client->revoked, true);
+	spin_unlock_irq(&dev->rx_lock);
+	mydev_client_leave(client);
+	mydev_turn_revoke(client);
+	mydev_tx_abandon(client);
+	spin_lock_irq(&dev->rx_lock);
+	mydev_client_wake(client, MYDEV_POLL_IN | EPOLLOUT | MYDEV_POLL_GONE,
+			  POLL_HUP);
+	spin_unlock_irq(&dev->rx_lock);
+	mutex_unlock(&dev->rx_mutex);
+	return 0;
+}
+
+/**
+ * mydev_client_want() - the ring is to run for a client
+ * @client: a member, or the call does nothing
+ *
+ * Context: any in which rx_lock may be taken; does not sleep.
+ */
+void mydev_client_want(struct mydev_client *client)
+{
+	struct mydev_device *dev = client->dev;
+	unsigned long flags;
+
+	spin_lock_irqsave(&dev->rx_lock, flags);
+	if (client->member && !client->wants && !client->revoked) {
+		client->wants = true;
+		mydev_rx_want(dev);
+	}
+	spin_unlock_irqrestore(&dev->rx_lock, flags);
+}
 
 /**
  * mydev_client_demand() - the client asks for data
@@ -260,11 +364,9 @@ void mydev_client_demand(struct mydev_client *client)
 	if (likely(READ_ONCE(client->demanded)) || !client->member)
 		return;
 
+	mydev_client_want(client);
 	spin_lock_irqsave(&dev->rx_lock, flags);
-	if (!client->demanded) {
-		WRITE_ONCE(client->demanded, true);
-		mydev_rx_want(dev);
-	}
+	WRITE_ONCE(client->demanded, true);
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_demand);
@@ -284,11 +386,13 @@ __poll_t mydev_client_poll(struct mydev_client *client)
 	spin_lock_irq(&dev->rx_lock);
 	if (client->member && mydev_client_worth(client))
 		events |= MYDEV_POLL_IN;
-	if (dev->gone)
+	if (dev->gone || client->revoked)
 		events |= MYDEV_POLL_GONE;
 	else if (dev->rx.state == MYDEV_STATE_FAILED)
 		events |= EPOLLERR;
 	spin_unlock_irq(&dev->rx_lock);
+	if (client->writer)
+		events |= mydev_tx_poll(client);
 	return events;
 }
 
@@ -328,7 +432,7 @@ void mydev_client_stats(struct mydev_client *client, struct mydev_stats *stats)
 	struct mydev_device *dev = client->dev;
 
 	spin_lock_irq(&dev->rx_lock);
-	stats->state = dev->rx.state;
+	stats->state = mydev_rx_state(dev);
 	stats->clients = dev->nr_clients;
 	stats->in_flight = dev->rx.in_flight;
 	stats->free_buffers = mydev_pool_unused(&dev->pool);
@@ -348,6 +452,7 @@ void mydev_client_stats(struct mydev_client *client, struct mydev_stats *stats)
 	stats->client_queued_packets = mydev_client_queued_packets(client);
 	stats->client_queued_bytes = mydev_client_queued_bytes(client);
 	spin_unlock_irq(&dev->rx_lock);
+	mydev_tx_stats(client, stats);
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_stats);
 
@@ -364,7 +469,7 @@ void mydev_client_get_config(struct mydev_client *client,
 	struct mydev_device *dev = client->dev;
 
 	spin_lock_irq(&dev->rx_lock);
-	config->reserved = 0;
+	config->flags = client->terminate ? MYDEV_CONFIG_TERMINATE : 0;
 	config->mode = client->mode;
 	config->policy = client->policy;
 	config->clock = client->clock;
@@ -377,7 +482,7 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_client_get_config);
 
 /**
  * mydev_client_set_config() - change the settings of a client
- * @client: a member
+ * @client: any client
  * @config: the settings, checked
  *
  * Context: process context; takes rx_mutex and rx_lock, never what a reader
@@ -391,6 +496,12 @@ int mydev_client_set_config(struct mydev_client *client,
 	struct mydev_queue queue = {};
 	unsigned int old_depth, depth, noio;
 	int ret = 0;
+
+	if (!client->member) {
+		WRITE_ONCE(client->terminate,
+			   config->flags & MYDEV_CONFIG_TERMINATE);
+		return 0;
+	}
 
 	/* One change at a time: the depth must not change in between. */
 	mutex_lock(&dev->rx_mutex);
@@ -419,6 +530,7 @@ int mydev_client_set_config(struct mydev_client *client,
 	if (queue.slots)
 		mydev_queue_replace(client, &queue);
 	client->depth = config->queue_depth;
+	WRITE_ONCE(client->terminate, config->flags & MYDEV_CONFIG_TERMINATE);
 	client->mode = config->mode;
 	client->policy = config->policy;
 	client->clock = config->clock;

@@ -28,13 +28,14 @@ static int clients_show(struct seq_file *m, void *unused)
 	struct mydev_device *dev = m->private;
 	struct mydev_client *client;
 
-	seq_puts(m, "pid role mode policy lag-packets lag-bytes read-packets ");
+	seq_puts(m,
+		 "id pid role mode policy lag-packets lag-bytes read-packets ");
 	seq_puts(m, "read-bytes lost-packets lost-bytes command\n");
 
 	spin_lock_irq(&dev->rx_lock);
 	list_for_each_entry(client, &dev->clients, list) {
-		seq_printf(m, "%d %s %s %s %llu %llu %llu %llu %llu %llu ",
-			   client->pid, mydev_client_role(client),
+		seq_printf(m, "%u %d %s %s %s %llu %llu %llu %llu %llu %llu ",
+			   client->id, client->pid, mydev_client_role(client),
 			   mydev_mode_names[client->mode],
 			   mydev_policy_names[client->policy],
 			   mydev_client_queued_packets(client),

@@ -47,52 +47,112 @@ static void mydev_device_release(struct device *device)
 	struct mydev_device *dev =
 		container_of(device, struct mydev_device, dev);
 
+	mydev_tx_free(dev);
 	usb_put_intf(dev->intf);
 	usb_put_dev(dev->udev);
 	kfree(dev);
 }
 
+/* The first bulk endpoint of either direction, or NULL. */
+static void mydev_find_endpoints(struct usb_host_interface *setting,
+				 struct usb_endpoint_descriptor **in,
+				 struct usb_endpoint_descriptor **out)
+{
+	if (usb_find_bulk_in_endpoint(setting, in))
+		*in = NULL;
+	if (usb_find_bulk_out_endpoint(setting, out))
+		*out = NULL;
+}
+
+/**
+ * mydev_describe_endpoints() - note down what an alternate setting offers
+ * @dev: the device
+ * @setting: the alternate setting
+ *
+ * Context: probe, or rx_lock held and everything paused.
+ */
+void mydev_describe_endpoints(struct mydev_device *dev,
+			      struct usb_host_interface *setting)
+{
+	struct usb_endpoint_descriptor *in, *out;
+	struct mydev_info *info = &dev->info;
+
+	mydev_find_endpoints(setting, &in, &out);
+	info->alternate_setting = setting->desc.bAlternateSetting;
+	info->interface_class = setting->desc.bInterfaceClass;
+	info->interface_subclass = setting->desc.bInterfaceSubClass;
+	info->interface_protocol = setting->desc.bInterfaceProtocol;
+	info->ep_in = in ? in->bEndpointAddress : 0;
+	info->ep_in_max_packet = in ? usb_endpoint_maxp(in) : 0;
+	info->ep_out = out ? out->bEndpointAddress : 0;
+	info->ep_out_max_packet = out ? usb_endpoint_maxp(out) : 0;
+}
+
 /**
  * mydev_describe() - note down what the interface is
  * @dev: the device
- * @in: its bulk IN endpoint or NULL
- * @out: its bulk OUT endpoint or NULL
  */
-static void mydev_describe(struct mydev_device *dev,
-			   const struct usb_endpoint_descriptor *in,
-			   const struct usb_endpoint_descriptor *out)
+static void mydev_describe(struct mydev_device *dev)
 {
 	const struct usb_device_descriptor *device = &dev->udev->descriptor;
-	const struct usb_interface_descriptor *interface =
-		&dev->intf->cur_altsetting->desc;
 	struct mydev_info *info = &dev->info;
 
 	info->size = sizeof(*info);
 	info->abi_version = MYDEV_ABI_VERSION;
 	info->features = MYDEV_FEATURE_NOWAIT | MYDEV_FEATURE_CONFIG |
-			 MYDEV_FEATURE_GEOMETRY;
+			 MYDEV_FEATURE_GEOMETRY | MYDEV_FEATURE_CONTROL;
+	if (dev->has_in)
+		info->features |= MYDEV_FEATURE_READ;
+	if (dev->has_out)
+		info->features |= MYDEV_FEATURE_WRITE;
 	info->id_vendor = le16_to_cpu(device->idVendor);
 	info->id_product = le16_to_cpu(device->idProduct);
 	info->bcd_device = le16_to_cpu(device->bcdDevice);
-	info->interface_number = interface->bInterfaceNumber;
-	info->alternate_setting = interface->bAlternateSetting;
-	info->interface_class = interface->bInterfaceClass;
-	info->interface_subclass = interface->bInterfaceSubClass;
-	info->interface_protocol = interface->bInterfaceProtocol;
+	info->interface_number =
+		dev->intf->cur_altsetting->desc.bInterfaceNumber;
 	info->speed = dev->udev->speed;
 	info->bus_number = dev->udev->bus->busnum;
 	info->device_number = dev->udev->devnum;
 	info->max_clients = MYDEV_MAX_CLIENTS;
 	info->max_queue_depth = MYDEV_MAX_DEPTH;
-	if (in) {
-		info->features |= MYDEV_FEATURE_READ;
-		info->ep_in = in->bEndpointAddress;
-		info->ep_in_max_packet = usb_endpoint_maxp(in);
+	mydev_describe_endpoints(dev, dev->intf->cur_altsetting);
+	if (dev->has_out) {
+		info->send_size = MYDEV_SEND_SIZE;
+		info->send_room = MYDEV_SENDS * MYDEV_SEND_SIZE;
 	}
-	if (out) {
-		info->ep_out = out->bEndpointAddress;
-		info->ep_out_max_packet = usb_endpoint_maxp(out);
+}
+
+/**
+ * mydev_look() - what do the alternate settings of an interface offer?
+ * @intf: the interface
+ * @has_in: set if one of them has a bulk IN endpoint
+ * @has_out: set if one of them has a bulk OUT endpoint
+ *
+ * Return: 0, or -ENODEV if there is nothing for us, said in the log.
+ */
+static int mydev_look(struct usb_interface *intf, bool *has_in, bool *has_out)
+{
+	struct usb_endpoint_descriptor *in, *out;
+	unsigned int i;
+
+	*has_in = false;
+	*has_out = false;
+	for (i = 0; i < intf->num_altsetting; i++) {
+		mydev_find_endpoints(&intf->altsetting[i], &in, &out);
+		if ((in && !usb_endpoint_maxp(in)) ||
+		    (out && !usb_endpoint_maxp(out))) {
+			dev_err(&intf->dev,
+				"a bulk endpoint has a wMaxPacketSize of 0, the device's descriptors are broken\n");
+			return -ENODEV;
+		}
+		*has_in |= !!in;
+		*has_out |= !!out;
 	}
+	if (*has_in || *has_out)
+		return 0;
+	dev_err(&intf->dev,
+		"no bulk endpoint in this interface, nothing to do for mydev\n");
+	return -ENODEV;
 }
 
 /**
@@ -103,36 +163,28 @@ static void mydev_describe(struct mydev_device *dev,
  */
 static void mydev_device_stop(struct mydev_device *dev)
 {
+	/* Who waits for an answer to a control request is behind the gate. */
+	usb_poison_anchored_urbs(&dev->controls);
 	down_write(&dev->gate);
 	spin_lock_irq(&dev->rx_lock);
 	dev->gone = true;
 	spin_unlock_irq(&dev->rx_lock);
 	up_write(&dev->gate);
 
+	mydev_tx_shutdown(dev);
 	mydev_rx_shutdown(dev);
 }
 
 static int mydev_probe(struct usb_interface *intf,
 		       const struct usb_device_id *id)
 {
-	struct usb_endpoint_descriptor *in, *out;
 	struct mydev_device *dev;
+	bool has_in, has_out;
 	int ret;
 
-	/* Fails unless both are there, and tells which one is. */
-	ret = usb_find_common_endpoints(intf->cur_altsetting, &in, &out, NULL,
-					NULL);
-	if (ret && !in && !out) {
-		dev_err(&intf->dev,
-			"no bulk endpoint in this interface, nothing to do for mydev\n");
-		return -ENODEV;
-	}
-	if ((in && !usb_endpoint_maxp(in)) ||
-	    (out && !usb_endpoint_maxp(out))) {
-		dev_err(&intf->dev,
-			"a bulk endpoint has a wMaxPacketSize of 0, the device's descriptors are broken\n");
-		return -ENODEV;
-	}
+	ret = mydev_look(intf, &has_in, &has_out);
+	if (ret)
+		return ret;
 
 	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
 	if (!dev)
@@ -144,8 +196,12 @@ static int mydev_probe(struct usb_interface *intf,
 	INIT_LIST_HEAD(&dev->clients);
 	dev->udev = usb_get_dev(interface_to_usbdev(intf));
 	dev->intf = usb_get_intf(intf);
-	mydev_describe(dev, in, out);
+	dev->has_in = has_in;
+	dev->has_out = has_out;
+	init_usb_anchor(&dev->controls);
+	mydev_describe(dev);
 	mydev_rx_init(dev);
+	mydev_tx_init(dev);
 
 	device_initialize(&dev->dev);
 	dev->dev.parent = &intf->dev;
@@ -196,6 +252,12 @@ static struct usb_driver mydev_driver = {
 	.id_table = mydev_ids,
 	.probe = mydev_probe,
 	.disconnect = mydev_disconnect,
+	.suspend = mydev_suspend,
+	.resume = mydev_resume,
+	.reset_resume = mydev_reset_resume,
+	.pre_reset = mydev_pre_reset,
+	.post_reset = mydev_post_reset,
+	.supports_autosuspend = 1,
 };
 
 static int __init mydev_init(void)

@@ -77,6 +77,52 @@ err_free:
 }
 
 /**
+ * mydev_rx_fits() - can the ring receive from an alternate setting?
+ * @dev: the device
+ * @setting: the alternate setting
+ *
+ * Context: any; the answer holds until the geometry is changed.
+ * Return: false if one of its packets is larger than a transfer.
+ */
+bool mydev_rx_fits(struct mydev_device *dev, struct usb_host_interface *setting)
+{
+	struct usb_endpoint_descriptor *in;
+
+	if (usb_find_bulk_in_endpoint(setting, &in))
+		return true;
+	return usb_endpoint_maxp(in) &&
+	       usb_endpoint_maxp(in) <= READ_ONCE(dev->rx.size);
+}
+
+/**
+ * mydev_rx_target() - aim at the endpoint in use
+ * @dev: the device; the ring is paused
+ *
+ * Buffers keep their size; what a transfer uses of one is a multiple of the
+ * packet size.
+ *
+ * Context: process context; takes rx_mutex.
+ */
+void mydev_rx_target(struct mydev_device *dev)
+{
+	struct mydev_rx *rx = &dev->rx;
+	unsigned int i;
+
+	if (!dev->info.ep_in)
+		return;
+	mutex_lock(&dev->rx_mutex);
+	spin_lock_irq(&dev->rx_lock);
+	rx->size = rounddown(rx->size, dev->info.ep_in_max_packet);
+	spin_unlock_irq(&dev->rx_lock);
+	for (i = 0; rx->transfers && i < rx->nr; i++) {
+		rx->transfers[i].urb->pipe =
+			usb_rcvbulkpipe(dev->udev, dev->info.ep_in);
+		rx->transfers[i].urb->transfer_buffer_length = rx->size;
+	}
+	mutex_unlock(&dev->rx_mutex);
+}
+
+/**
  * mydev_rx_add_member() - one more client will read
  * @dev: the device
  *
@@ -135,7 +181,7 @@ void mydev_rx_init(struct mydev_device *dev)
 	INIT_DELAYED_WORK(&rx->stall_work, mydev_rx_stall_work);
 	rx->stall_ms = MYDEV_DEFAULT_STALL_MS;
 	rx->state = MYDEV_STATE_IDLE;
-	if (!dev->info.ep_in)
+	if (!dev->has_in)
 		return;
 
 	if (dev->udev->speed >= USB_SPEED_SUPER) {
@@ -155,7 +201,8 @@ void mydev_rx_init(struct mydev_device *dev)
 	 * A transfer that is no multiple of the packet size makes the host
 	 * controller fail with an overflow when a full packet meets the rest.
 	 */
-	rx->size = rounddown(rx->size, maxp);
+	if (maxp)
+		rx->size = rounddown(rx->size, maxp);
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_rx_init);
 
@@ -275,7 +322,7 @@ int mydev_rx_set_geometry(struct mydev_device *dev,
 	unsigned int nr, nr_buffers, size;
 	int ret = 0;
 
-	if (!dev->info.ep_in)
+	if (!maxp)
 		return -EOPNOTSUPP;
 	if (!geometry->transfers || geometry->transfers > MYDEV_MAX_TRANSFERS)
 		return -ERANGE;

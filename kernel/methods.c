@@ -5,6 +5,7 @@
  * function and one line in the table.
  */
 #include <linux/build_bug.h>
+#include <linux/capability.h>
 #include <linux/nospec.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -12,10 +13,14 @@
 #include "mydev.h"
 
 /* Layouts are the same for 32-bit and 64-bit programs, and never change. */
-static_assert(sizeof(struct mydev_info) == 72);
-static_assert(sizeof(struct mydev_stats) == 136);
+static_assert(sizeof(struct mydev_info) == 88);
+static_assert(sizeof(struct mydev_stats) == 192);
 static_assert(sizeof(struct mydev_config) == 32);
 static_assert(sizeof(struct mydev_geometry) == 40);
+static_assert(sizeof(struct mydev_control) == 40);
+static_assert(sizeof(struct mydev_select) == 8);
+static_assert(sizeof(struct mydev_lease) == 16);
+static_assert(sizeof(struct mydev_transact) == 40);
 static_assert(sizeof(struct mydev_packet_header) == 40);
 static_assert(sizeof(struct mydev_gap_record) == 16);
 static_assert(sizeof(struct mydev_event_record) == 8);
@@ -41,6 +46,10 @@ static_assert(MYDEV_SPEED_SUPER_PLUS == USB_SPEED_SUPER_PLUS);
  * @stats: MYDEV_IOC_GET_STATS
  * @config: MYDEV_IOC_GET_CONFIG, MYDEV_IOC_SET_CONFIG
  * @geometry: MYDEV_IOC_GET_GEOMETRY, MYDEV_IOC_SET_GEOMETRY
+ * @control: MYDEV_IOC_CONTROL
+ * @select: MYDEV_IOC_CLEAR_HALT, _SET_ALTERNATE, _RESET, _REVOKE
+ * @lease: MYDEV_IOC_LEASE
+ * @transact: MYDEV_IOC_TRANSACT
  */
 union mydev_argument {
 	u32 size;
@@ -48,6 +57,10 @@ union mydev_argument {
 	struct mydev_stats stats;
 	struct mydev_config config;
 	struct mydev_geometry geometry;
+	struct mydev_control control;
+	struct mydev_select select;
+	struct mydev_lease lease;
+	struct mydev_transact transact;
 };
 
 /**
@@ -57,13 +70,15 @@ union mydev_argument {
  * @needs: MYDEV_NEEDS_*
  * @fn: does it, NULL for a number that is not in use; the argument is in kernel
  *	memory, the part that the caller did not give is zero, and what it leaves
- *	there goes back to the caller, also with -ERANGE
+ *	there goes back to the caller, also with -ERANGE; nonblock says that the
+ *	descriptor is
  */
 struct mydev_method {
 	u32 min_size;
 	u32 size;
 	u32 needs;
-	int (*fn)(struct mydev_client *client, union mydev_argument *arg);
+	int (*fn)(struct mydev_client *client, union mydev_argument *arg,
+		  bool nonblock);
 };
 
 /* What the descriptor must be good for. */
@@ -82,23 +97,24 @@ struct mydev_method {
 /* clang-format on */
 
 static int mydev_get_info(struct mydev_client *client,
-			  union mydev_argument *arg)
+			  union mydev_argument *arg, bool nonblock)
 {
 	struct mydev_device *dev = client->dev;
 
-	arg->info = dev->info;
 	spin_lock_irq(&dev->rx_lock);
+	arg->info = dev->info;
 	arg->info.transfers = dev->rx.nr;
 	arg->info.transfer_size = dev->rx.size;
 	arg->info.pool_buffers = dev->rx.nr_buffers;
 	arg->info.stall_ms = dev->rx.stall_ms;
 	arg->info.queue_depth = client->depth;
+	arg->info.client_id = client->id;
 	spin_unlock_irq(&dev->rx_lock);
 	return 0;
 }
 
 static int mydev_get_stats(struct mydev_client *client,
-			   union mydev_argument *arg)
+			   union mydev_argument *arg, bool nonblock)
 {
 	if (arg->stats.flags)
 		return -EINVAL;
@@ -107,34 +123,37 @@ static int mydev_get_stats(struct mydev_client *client,
 }
 
 static int mydev_get_config(struct mydev_client *client,
-			    union mydev_argument *arg)
+			    union mydev_argument *arg, bool nonblock)
 {
-	if (arg->config.reserved)
+	if (arg->config.flags)
 		return -EINVAL;
 	mydev_client_get_config(client, &arg->config);
 	return 0;
 }
 
 static int mydev_set_config(struct mydev_client *client,
-			    union mydev_argument *arg)
+			    union mydev_argument *arg, bool nonblock)
 {
 	const struct mydev_config *config = &arg->config;
 
-	if (config->reserved)
+	if (config->flags & ~MYDEV_CONFIG_TERMINATE)
 		return -EINVAL;
-	if (!client->member)
-		return -EOPNOTSUPP;
+	if (!client->member &&
+	    (config->mode || config->policy || config->clock ||
+	     config->watermark || config->latency_us || config->queue_depth))
+		return client->reader ? -EOPNOTSUPP : -EBADF;
 	if (config->mode > MYDEV_MODE_PACKET ||
 	    config->policy > MYDEV_POLICY_DROP_NEWEST ||
 	    config->clock > MYDEV_CLOCK_REALTIME)
 		return -EOPNOTSUPP;
-	if (!config->queue_depth || config->queue_depth > MYDEV_MAX_DEPTH)
+	if (client->member &&
+	    (!config->queue_depth || config->queue_depth > MYDEV_MAX_DEPTH))
 		return -ERANGE;
 	return mydev_client_set_config(client, config);
 }
 
 static int mydev_get_geometry(struct mydev_client *client,
-			      union mydev_argument *arg)
+			      union mydev_argument *arg, bool nonblock)
 {
 	if (arg->geometry.reserved)
 		return -EINVAL;
@@ -143,7 +162,7 @@ static int mydev_get_geometry(struct mydev_client *client,
 }
 
 static int mydev_set_geometry(struct mydev_client *client,
-			      union mydev_argument *arg)
+			      union mydev_argument *arg, bool nonblock)
 {
 	int ret;
 
@@ -155,19 +174,94 @@ static int mydev_set_geometry(struct mydev_client *client,
 	return ret;
 }
 
+static int mydev_do_control(struct mydev_client *client,
+			    union mydev_argument *arg, bool nonblock)
+{
+	return mydev_control(client, &arg->control);
+}
+
+static int mydev_do_clear_halt(struct mydev_client *client,
+			       union mydev_argument *arg, bool nonblock)
+{
+	return mydev_clear_halt(client, arg->select.value);
+}
+
+static int mydev_do_set_alternate(struct mydev_client *client,
+				  union mydev_argument *arg, bool nonblock)
+{
+	return mydev_set_alternate(client, arg->select.value);
+}
+
+static int mydev_do_reset(struct mydev_client *client,
+			  union mydev_argument *arg, bool nonblock)
+{
+	if (arg->select.value)
+		return -EINVAL;
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	return mydev_reset(client);
+}
+
+static int mydev_do_lease(struct mydev_client *client,
+			  union mydev_argument *arg, bool nonblock)
+{
+	if (arg->lease.reserved)
+		return -EINVAL;
+	switch (arg->lease.operation) {
+	case MYDEV_LEASE_ACQUIRE:
+		return mydev_lease_acquire(client, arg->lease.timeout_ms,
+					   nonblock);
+	case MYDEV_LEASE_RELEASE:
+		mydev_lease_release(client);
+		return 0;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+static int mydev_do_transact(struct mydev_client *client,
+			     union mydev_argument *arg, bool nonblock)
+{
+	return mydev_transact(client, &arg->transact, nonblock);
+}
+
+static int mydev_do_revoke(struct mydev_client *client,
+			   union mydev_argument *arg, bool nonblock)
+{
+	u32 id = arg->select.value;
+
+	if (id && id != client->id && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	return mydev_client_revoke(client, id);
+}
+
 static const struct mydev_method mydev_methods[] = {
 	MYDEV_METHOD(MYDEV_IOC_GET_INFO, struct mydev_info, stall_ms, 0,
 		     mydev_get_info),
 	MYDEV_METHOD(MYDEV_IOC_GET_STATS, struct mydev_stats,
 		     client_queued_bytes, 0, mydev_get_stats),
-	MYDEV_METHOD(MYDEV_IOC_GET_CONFIG, struct mydev_config, queue_depth,
-		     MYDEV_NEEDS_READ, mydev_get_config),
-	MYDEV_METHOD(MYDEV_IOC_SET_CONFIG, struct mydev_config, queue_depth,
-		     MYDEV_NEEDS_READ, mydev_set_config),
+	MYDEV_METHOD(MYDEV_IOC_GET_CONFIG, struct mydev_config, queue_depth, 0,
+		     mydev_get_config),
+	MYDEV_METHOD(MYDEV_IOC_SET_CONFIG, struct mydev_config, queue_depth, 0,
+		     mydev_set_config),
 	MYDEV_METHOD(MYDEV_IOC_GET_GEOMETRY, struct mydev_geometry,
 		     max_pool_bytes, 0, mydev_get_geometry),
 	MYDEV_METHOD(MYDEV_IOC_SET_GEOMETRY, struct mydev_geometry,
 		     max_pool_bytes, MYDEV_NEEDS_WRITE, mydev_set_geometry),
+	MYDEV_METHOD(MYDEV_IOC_CONTROL, struct mydev_control, reserved2,
+		     MYDEV_NEEDS_WRITE, mydev_do_control),
+	MYDEV_METHOD(MYDEV_IOC_CLEAR_HALT, struct mydev_select, value,
+		     MYDEV_NEEDS_WRITE, mydev_do_clear_halt),
+	MYDEV_METHOD(MYDEV_IOC_SET_ALTERNATE, struct mydev_select, value,
+		     MYDEV_NEEDS_WRITE, mydev_do_set_alternate),
+	MYDEV_METHOD(MYDEV_IOC_RESET, struct mydev_select, value,
+		     MYDEV_NEEDS_WRITE, mydev_do_reset),
+	MYDEV_METHOD(MYDEV_IOC_LEASE, struct mydev_lease, reserved,
+		     MYDEV_NEEDS_WRITE, mydev_do_lease),
+	MYDEV_METHOD(MYDEV_IOC_TRANSACT, struct mydev_transact, in_data,
+		     MYDEV_NEEDS_READ | MYDEV_NEEDS_WRITE, mydev_do_transact),
+	MYDEV_METHOD(MYDEV_IOC_REVOKE, struct mydev_select, value, 0,
+		     mydev_do_revoke),
 };
 
 /**
@@ -181,6 +275,7 @@ static const struct mydev_method mydev_methods[] = {
  */
 long mydev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
+	struct mydev_client *client = file->private_data;
 	void __user *uarg = (void __user *)arg;
 	const struct mydev_method *method;
 	union mydev_argument argument;
@@ -197,6 +292,8 @@ long mydev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	if (~(__force u32)file->f_mode & method->needs)
 		return -EBADF;
+	if (READ_ONCE(client->revoked))
+		return -ESTALE;
 
 	if (get_user(size, (u32 __user *)uarg))
 		return -EFAULT;
@@ -210,7 +307,7 @@ long mydev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (ret)
 		return ret;
 
-	ret = method->fn(file->private_data, &argument);
+	ret = method->fn(client, &argument, file->f_flags & O_NONBLOCK);
 	if (ret && ret != -ERANGE)
 		return ret;
 

@@ -12,8 +12,12 @@
  *   struct mydev_client  from open to release of its file, nobody else frees.
  *   pool and transfers	  from the open of the first member to the release of
  *			  the last; device and transfers never outlive it.
+ *   sends		  from the first open for writing to the end of the
+ *			  device: what a program has written outlives it.
  *
  * Locks, outermost first
+ *   the USB device's	  held by usbcore around probe, disconnect and reset, and
+ *			  by us to reset, and to change the alternate setting.
  *   dev->gate		  held for reading by whoever talks to the hardware
  *			  from process context and finds !dev->gone; taken for
  *			  writing by disconnect. Nobody waits for data under it.
@@ -21,10 +25,17 @@
  *			  and rx_mutex: neither is taken under it.
  *   dev->rx_mutex	  starts, stops and recovery of the ring; first and last
  *			  member; poison state of the transfers.
+ *   dev->tx.mutex	  the same for sending.
  *   dev->rx_lock	  spinlock, interrupts off: ring state, buffers and their
  *			  references, list of clients, queues, counters. The
  *			  completion takes this one and nothing else.
- *   client->wait.lock	  taken inside rx_lock by a wake-up.
+ *   dev->tx.lock	  spinlock, interrupts off: sends, turn, lease, counters
+ *			  of sending. Neither is taken under the other.
+ *   client->wait.lock	  taken inside rx_lock and tx.lock by a wake-up.
+ *
+ * The turn (turn.c) is no lock but a state: who has it may sleep for as long as
+ * the device makes it wait, and those who want it can be woken for another
+ * reason.
  */
 #ifndef MYDEV_H
 #define MYDEV_H
@@ -60,6 +71,20 @@
 #define MYDEV_MAX_TRANSFERS     128
 #define MYDEV_MAX_TRANSFER_SIZE SZ_256K
 #define MYDEV_MAX_POOL_BYTES    SZ_64M
+
+/* Errors in a row before the ring gives up; together about 1.3 s of trying. */
+#define MYDEV_RX_MAX_FAILURES 8
+
+/* Transfers to send with, and bytes of each: what can wait to be sent. */
+#define MYDEV_SENDS     32
+#define MYDEV_SEND_SIZE SZ_32K
+
+/* How long the device may take when the caller does not say, and at most. */
+#define MYDEV_DEFAULT_TIMEOUT_MS 5000
+#define MYDEV_MAX_TIMEOUT_MS     60000
+
+/* The longest message of an exchange, and the longest answer. */
+#define MYDEV_MAX_EXCHANGE SZ_64K
 
 /* How long one client may stop the ring while others wait, at first. */
 #define MYDEV_DEFAULT_STALL_MS 5000
@@ -213,7 +238,10 @@ struct mydev_transfer {
  *	rx_lock
  * @stall_start: since when somebody waits for it, jiffies, under rx_lock
  * @stalled: @stall_start is valid, under rx_lock
- * @error: what the ring recovers from, a negative errno, under rx_lock
+ * @error: what the ring recovers from, a negative errno, 0 for nothing that
+ *	clients would have to be told of; under rx_lock
+ * @pauses: reasons not to run, see power.c; under rx_mutex and rx_lock
+ * @awake: the ring keeps the device from suspending; under rx_mutex
  */
 struct mydev_rx {
 	struct mydev_transfer *transfers;
@@ -234,6 +262,125 @@ struct mydev_rx {
 	unsigned long stall_start;
 	bool stalled;
 	int error;
+	unsigned int pauses;
+	bool awake;
+};
+
+/**
+ * enum mydev_tx_state - may transfers be submitted?
+ * @MYDEV_TX_RUNNING: whoever has the turn submits what it queues
+ * @MYDEV_TX_STOPPED: what is queued waits; the work goes on with it
+ * @MYDEV_TX_GONE: unplugged
+ */
+enum mydev_tx_state {
+	MYDEV_TX_RUNNING,
+	MYDEV_TX_STOPPED,
+	MYDEV_TX_GONE,
+};
+
+/**
+ * struct mydev_send - one transmit transfer and its memory
+ * @list: in tx->idle, in tx->queue, or in the hands of who has the turn
+ * @urb: owned from the first open for writing to the end of the device
+ * @data: MYDEV_SEND_SIZE bytes
+ * @length: bytes to send
+ * @done: bytes that the device has taken
+ * @owner: id of the client that wrote it
+ * @client: the same, NULL once that is closed
+ * @zero: a packet without bytes ends it
+ * @flying: the host controller has it
+ * @doomed: it will not be sent any more
+ * @asks: the last of an exchange: the answer comes from here on
+ * @dev: back pointer for the completion
+ *
+ * All but @urb, @data and @dev under tx->lock.
+ */
+struct mydev_send {
+	struct list_head list;
+	struct urb *urb;
+	void *data;
+	u32 length;
+	u32 done;
+	u32 owner;
+	struct mydev_client *client;
+	bool zero;
+	bool flying;
+	bool doomed;
+	bool asks;
+	struct mydev_device *dev;
+};
+
+/**
+ * struct mydev_tx - the sending side
+ * @lock: see the top of this file
+ * @mutex: see the top of this file
+ * @sends: array of MYDEV_SENDS, NULL before the first open for writing
+ * @idle: those that can be filled
+ * @queue: those that are to be sent, in the order of the wire
+ * @flying: how many the host controller has
+ * @state: see enum mydev_tx_state
+ * @pauses: reasons not to run, see power.c
+ * @halted: the endpoint needs a clear halt before the next try
+ * @poisoned: transfers refuse to be submitted, under @mutex
+ * @awake: sending keeps the device from suspending
+ * @progress: when the device last took something, or there was nothing to take,
+ *	jiffies
+ * @turn: the client whose message is being queued, or NULL
+ * @lease: the client that alone may send and control, or NULL
+ * @wait: for the turn, the lease, and room: writers and pollers
+ * @quiet: woken when no transfer is flying any more
+ * @work: recovers from errors, gives up what closed clients cannot send
+ * @transfers: counter, see struct mydev_stats
+ * @bytes: counter
+ * @errors: counter
+ *
+ * Under @lock, unless said otherwise.
+ */
+struct mydev_tx {
+	/* What a completion and a writer touch. */
+	spinlock_t lock;
+	/* Stops and recovery; sleeps. */
+	struct mutex mutex;
+	struct mydev_send *sends;
+	struct list_head idle;
+	struct list_head queue;
+	unsigned int flying;
+	enum mydev_tx_state state;
+	unsigned int pauses;
+	bool halted;
+	bool poisoned;
+	bool awake;
+	unsigned long progress;
+	struct mydev_client *turn;
+	struct mydev_client *lease;
+	wait_queue_head_t wait;
+	wait_queue_head_t quiet;
+	struct delayed_work work;
+	u64 transfers;
+	u64 bytes;
+	u64 errors;
+};
+
+/**
+ * struct mydev_exchange - an answer that somebody waits for
+ * @client: who
+ * @data: memory for it
+ * @room: bytes of @data
+ * @length: bytes of the answer so far
+ * @asked: the device has taken the question
+ * @done: the answer is complete
+ * @truncated: it was longer than @room
+ *
+ * Lives on the stack of who waits; under rx_lock.
+ */
+struct mydev_exchange {
+	struct mydev_client *client;
+	u8 *data;
+	u32 room;
+	u32 length;
+	bool asked;
+	bool done;
+	bool truncated;
 };
 
 /**
@@ -260,7 +407,10 @@ struct mydev_counters {
  * @cdev: the character device; its parent is @dev
  * @udev: the USB device, referenced until the release of @dev
  * @intf: the interface, referenced until the release of @dev
- * @info: identity and endpoints, constant after probe
+ * @info: identity and endpoints; those of the alternate setting change under
+ *	rx_lock while both sides are paused, the rest is constant after probe
+ * @has_in: some alternate setting has a bulk IN endpoint, constant
+ * @has_out: the same for bulk OUT
  * @gate: see the top of this file
  * @gone: the interface is unbound; written under @gate (write) and @rx_lock,
  *	so either is enough to read it
@@ -269,10 +419,16 @@ struct mydev_counters {
  * @rx: the receive ring
  * @pool: the receive memory
  * @counters: under @rx_lock
+ * @tx: the sending side
+ * @exchange: the answer that is waited for, or NULL; under @rx_lock
+ * @controls: control requests in progress; poisoned by disconnect
+ * @sleep_event: what clients are told after a sleep, MYDEV_EVENT_* or 0;
+ *	written by suspend, read by resume
  * @debugfs: the directory of this device
  * @clients: all open files, under @rx_lock
  * @nr_clients: length of @clients, under @rx_mutex and @rx_lock
  * @nr_members: those opened for reading, under @rx_mutex
+ * @last_id: id of the client that was opened last, under @rx_mutex
  */
 struct mydev_device {
 	struct device dev;
@@ -280,6 +436,8 @@ struct mydev_device {
 	struct usb_device *udev;
 	struct usb_interface *intf;
 	struct mydev_info info;
+	bool has_in;
+	bool has_out;
 
 	struct rw_semaphore gate;
 	bool gone;
@@ -291,10 +449,17 @@ struct mydev_device {
 	struct mydev_rx rx;
 	struct mydev_pool pool;
 	struct mydev_counters counters;
+	struct mydev_exchange *exchange;
+
+	struct mydev_tx tx;
+	struct usb_anchor controls;
+	u32 sleep_event;
+
 	struct dentry *debugfs;
 	struct list_head clients;
 	unsigned int nr_clients;
 	unsigned int nr_members;
+	u32 last_id;
 };
 
 /**
@@ -304,11 +469,17 @@ struct mydev_device {
  * @wait: readers and pollers of this file
  * @fasync: receivers of SIGIO
  * @timer: ends the wait of a packet that is below the watermark
- * @member: opened for reading, constant
+ * @reader: opened for reading, constant
+ * @member: the same, and there is something to read, constant
+ * @writer: opened for writing, constant
+ * @id: number of it, constant
  * @pid: who opened it, constant
  * @comm: and what that was called, constant
  * @demanded: has asked for data once. Written under rx_lock, read without for
  *	a quick look
+ * @wants: is counted in rx->wanted: has asked for data, or for an answer
+ * @revoked: can do nothing any more but be closed. Written under rx_lock, and
+ *	read without where a wake-up follows
  * @read_mutex: one reader at a time; everything below is under rx_lock
  * @lapped: held the ring for too long, and has not read since
  * @due: what is queued has waited long enough, watermark or not
@@ -329,6 +500,12 @@ struct mydev_device {
  * @read_bytes: bytes read
  * @lost_packets: packets lost since open, told of or not
  * @lost_bytes: bytes lost since open, told of or not
+ * @terminate: see MYDEV_CONFIG_TERMINATE; this and the rest under tx.lock
+ * @sends: transfers of this client in tx->queue
+ * @send_error: negative errno that the next call reports, or 0
+ * @written_bytes: see struct mydev_stats
+ * @sent_bytes: see struct mydev_stats
+ * @failed_bytes: see struct mydev_stats
  */
 struct mydev_client {
 	struct list_head list;
@@ -336,10 +513,15 @@ struct mydev_client {
 	wait_queue_head_t wait;
 	struct fasync_struct *fasync;
 	struct hrtimer timer;
+	bool reader;
 	bool member;
+	bool writer;
+	u32 id;
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
 	bool demanded;
+	bool wants;
+	bool revoked;
 
 	/* One reader at a time. */
 	struct mutex read_mutex;
@@ -362,6 +544,13 @@ struct mydev_client {
 	u64 read_bytes;
 	u64 lost_packets;
 	u64 lost_bytes;
+
+	bool terminate;
+	unsigned int sends;
+	int send_error;
+	u64 written_bytes;
+	u64 sent_bytes;
+	u64 failed_bytes;
 };
 
 /* ids.c */
@@ -409,8 +598,11 @@ ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
 /* client.c */
 extern const char *const mydev_mode_names[];
 extern const char *const mydev_policy_names[];
-struct mydev_client *mydev_client_open(struct mydev_device *dev, bool member);
+struct mydev_client *mydev_client_open(struct mydev_device *dev, bool reader,
+				       bool writer);
 void mydev_client_close(struct mydev_client *client);
+int mydev_client_revoke(struct mydev_client *caller, u32 id);
+void mydev_client_want(struct mydev_client *client);
 void mydev_client_demand(struct mydev_client *client);
 __poll_t mydev_client_poll(struct mydev_client *client);
 void mydev_client_arrived(struct mydev_client *client);
@@ -426,14 +618,21 @@ void mydev_clients_flush(struct mydev_device *dev);
 void mydev_clients_wake(struct mydev_device *dev);
 
 /* rx.c */
+void mydev_rx_trouble(struct mydev_device *dev, int status);
 void mydev_rx_complete(struct urb *urb);
-void mydev_rx_work(struct work_struct *work);
 bool mydev_rx_may_fly(struct mydev_device *dev, unsigned int in_flight);
+bool mydev_rx_hungry(struct mydev_device *dev);
+void mydev_rx_refill(struct mydev_device *dev);
+
+/* run.c */
+void mydev_rx_work(struct work_struct *work);
 void mydev_rx_want(struct mydev_device *dev);
 void mydev_rx_unwant(struct mydev_device *dev);
 void mydev_rx_settle(struct mydev_device *dev);
-bool mydev_rx_hungry(struct mydev_device *dev);
-void mydev_rx_refill(struct mydev_device *dev);
+u32 mydev_rx_state(const struct mydev_device *dev);
+void mydev_rx_pause(struct mydev_device *dev);
+void mydev_rx_unpause(struct mydev_device *dev, u32 event);
+int mydev_rx_clear_halt(struct mydev_device *dev);
 void mydev_rx_shutdown(struct mydev_device *dev);
 
 /* stall.c */
@@ -443,12 +642,84 @@ void mydev_rx_set_stall(struct mydev_device *dev, unsigned int stall_ms);
 
 /* geometry.c */
 void mydev_rx_init(struct mydev_device *dev);
+bool mydev_rx_fits(struct mydev_device *dev,
+		   struct usb_host_interface *setting);
+void mydev_rx_target(struct mydev_device *dev);
 int mydev_rx_add_member(struct mydev_device *dev);
 void mydev_rx_remove_member(struct mydev_device *dev);
 void mydev_rx_get_geometry(struct mydev_device *dev,
 			   struct mydev_geometry *geometry);
 int mydev_rx_set_geometry(struct mydev_device *dev,
 			  const struct mydev_geometry *geometry);
+
+/* tx.c */
+void mydev_tx_init(struct mydev_device *dev);
+int mydev_tx_alloc(struct mydev_device *dev);
+void mydev_tx_free(struct mydev_device *dev);
+void mydev_tx_target(struct mydev_device *dev);
+void mydev_tx_complete(struct urb *urb);
+ssize_t mydev_tx_send(struct mydev_client *client, struct iov_iter *from,
+		      bool nonblock, bool ask);
+ssize_t mydev_tx_write(struct mydev_client *client, struct iov_iter *from,
+		       bool nonblock);
+int mydev_tx_take_error(struct mydev_client *client);
+int mydev_tx_sync(struct mydev_client *client);
+__poll_t mydev_tx_poll(struct mydev_client *client);
+void mydev_tx_stats(struct mydev_client *client, struct mydev_stats *stats);
+void mydev_tx_abandon(struct mydev_client *client);
+void mydev_tx_leave(struct mydev_client *client);
+void mydev_tx_forsaken(struct mydev_device *dev);
+void mydev_tx_drop_doomed(struct mydev_device *dev, bool all);
+void mydev_tx_fail_all(struct mydev_device *dev, int error);
+void mydev_tx_resume_queue(struct mydev_device *dev);
+void mydev_tx_rest(struct mydev_device *dev);
+
+/* recover.c */
+void mydev_tx_work(struct work_struct *work);
+void mydev_tx_pause(struct mydev_device *dev);
+void mydev_tx_unpause(struct mydev_device *dev);
+void mydev_tx_cancel_queued(struct mydev_device *dev);
+int mydev_tx_clear_halt(struct mydev_device *dev);
+void mydev_tx_shutdown(struct mydev_device *dev);
+
+/* turn.c */
+int mydev_turn_allowed(struct mydev_client *client);
+int mydev_turn_take(struct mydev_client *client, bool nonblock);
+void mydev_turn_drop(struct mydev_client *client);
+void mydev_turn_revoke(struct mydev_client *client);
+int mydev_lease_acquire(struct mydev_client *client, u32 timeout_ms,
+			bool nonblock);
+void mydev_lease_release(struct mydev_client *client);
+ssize_t mydev_lease_show(struct mydev_device *dev, char *buf);
+
+/* transact.c */
+void mydev_exchange_ask(struct mydev_device *dev);
+void mydev_exchange_feed(struct mydev_device *dev, const void *data, u32 length,
+			 bool end);
+int mydev_transact(struct mydev_client *client, struct mydev_transact *arg,
+		   bool nonblock);
+
+/* control.c */
+int mydev_control_allowed(struct mydev_device *dev, u8 type, u16 index);
+int mydev_control(struct mydev_client *client, struct mydev_control *arg);
+int mydev_clear_halt(struct mydev_client *client, u32 address);
+
+/* power.c */
+void mydev_pause(struct mydev_device *dev);
+void mydev_unpause(struct mydev_device *dev, u32 event);
+int mydev_awaken(struct mydev_device *dev);
+void mydev_let_sleep(struct mydev_device *dev);
+int mydev_set_alternate(struct mydev_client *client, u32 number);
+int mydev_reset(struct mydev_client *client);
+int mydev_suspend(struct usb_interface *intf, pm_message_t message);
+int mydev_resume(struct usb_interface *intf);
+int mydev_reset_resume(struct usb_interface *intf);
+int mydev_pre_reset(struct usb_interface *intf);
+int mydev_post_reset(struct usb_interface *intf);
+
+/* driver.c */
+void mydev_describe_endpoints(struct mydev_device *dev,
+			      struct usb_host_interface *setting);
 
 /* methods.c */
 long mydev_ioctl(struct file *file, unsigned int cmd, unsigned long arg);

@@ -116,6 +116,8 @@ static int fixture_init(struct kunit *test)
 	spin_lock_init(&dev->rx_lock);
 	INIT_LIST_HEAD(&dev->clients);
 	mydev_rx_init(dev);
+	mydev_tx_init(dev);
+	dev->has_in = true;
 	dev->info.ep_in = 0x81;
 	dev->rx.size = SIZE;
 	dev->rx.nr_buffers = NR_BUFFERS;
@@ -143,7 +145,7 @@ static struct mydev_client *open_client(struct kunit *test, int i)
 {
 	struct fixture *f = test->priv;
 
-	f->clients[i] = mydev_client_open(&f->dev, true);
+	f->clients[i] = mydev_client_open(&f->dev, true, false);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(f->clients[i]));
 	return f->clients[i];
 }

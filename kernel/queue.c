@@ -483,6 +483,8 @@ bool mydev_clients_waiting(struct mydev_device *dev)
 {
 	struct mydev_client *client;
 
+	if (dev->exchange)
+		return true;
 	list_for_each_entry(client, &dev->clients, list) {
 		if (client->demanded && kfifo_is_empty(&client->queue.fifo))
 			return true;

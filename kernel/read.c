@@ -66,15 +66,17 @@ static size_t mydev_batch_need(const struct mydev_batch *batch,
 
 /**
  * mydev_client_end() - why an empty queue will stay empty
- * @dev: the device
+ * @client: a member
  *
  * Context: rx_lock held.
- * Return: -EAGAIN if it will not, -ENODEV after an unplug, -EIO after the
- * device failed for good.
+ * Return: -EAGAIN if it will not, -ESTALE if the client was revoked, -ENODEV
+ * after an unplug, -EIO after the device failed for good.
  */
-static int mydev_client_end(struct mydev_device *dev)
+static int mydev_client_end(const struct mydev_client *client)
 {
-	switch (dev->rx.state) {
+	if (client->revoked)
+		return -ESTALE;
+	switch (client->dev->rx.state) {
 	case MYDEV_STATE_GONE:
 		return -ENODEV;
 	case MYDEV_STATE_FAILED:
@@ -95,7 +97,7 @@ bool mydev_client_worth(struct mydev_client *client)
 {
 	const struct mydev_rx *rx = &client->dev->rx;
 
-	if (client->gap.packets || mydev_client_end(client->dev) != -EAGAIN)
+	if (client->gap.packets || mydev_client_end(client) != -EAGAIN)
 		return true;
 	/*
 	 * In stream mode, what is queued may have no bytes after a switch from
@@ -186,6 +188,10 @@ static int mydev_read_pin(struct mydev_client *client,
 	spin_lock_irq(&dev->rx_lock);
 	client->lapped = false;
 	batch->nr = 0;
+	if (client->revoked) {
+		ret = -ESTALE;
+		goto out;
+	}
 	if (!first && client->mode != batch->mode) {
 		ret = -EAGAIN;
 		goto out;
@@ -201,7 +207,7 @@ static int mydev_read_pin(struct mydev_client *client,
 
 	n = kfifo_out_peek(&client->queue.fifo, batch->pkts, MYDEV_READ_BATCH);
 	if (!n) {
-		ret = mydev_client_end(dev);
+		ret = mydev_client_end(client);
 		goto out;
 	}
 
@@ -526,8 +532,8 @@ static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
  *
  * Context: process context.
  * Return: bytes read, at least one unless none were asked for; or -EAGAIN,
- * -ERESTARTSYS, -EFAULT, -ENOBUFS, -EMSGSIZE, -EIO, -ENODEV, -EOPNOTSUPP as the
- * UAPI header tells.
+ * -ERESTARTSYS, -EFAULT, -ENOBUFS, -EMSGSIZE, -EIO, -ENODEV, -EOPNOTSUPP,
+ * -ESTALE as the UAPI header tells.
  */
 ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
 			  bool nonblock)

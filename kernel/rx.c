@@ -3,29 +3,17 @@
  * The receive ring: a fixed number of bulk IN transfers that are always in
  * flight while somebody wants data and there is memory to put it.
  *
- *          demand                    error
- *   IDLE ----------> RUNNING <---------------> RECOVERING ------> FAILED
- *     ^                 |     work: try again             too often  |
- *     +-----------------+--- nobody asks any more -------------------+
- *
- * and from everywhere to GONE by disconnect.
- *
  * A completed transfer gives its full buffer to the clients, takes a free one
  * from the pool and goes straight back. Where the pool is dry the transfer
  * stays idle, and whoever frees a buffer next submits it. While no transfer is
  * in flight, the host does not ask the device for data, and the device waits:
  * that is the flow control of USB bulk, and nothing is lost by it.
  *
- * Every stop poisons the transfers: that waits for completions in progress and
- * makes later submissions fail, also of those who had an idle transfer in hand
- * at that moment.
+ * When the ring runs and when not is in run.c.
  */
 
 #include "mydev.h"
 #include "trace.h"
-
-/* Errors in a row before the ring gives up; together about 1.3 s of trying. */
-#define MYDEV_RX_MAX_FAILURES 8
 
 /* The first retry comes at once, the second after this, each next doubled. */
 #define MYDEV_RX_BACKOFF_MS 10
@@ -37,7 +25,7 @@
  *
  * Context: rx_lock held, interrupts off.
  */
-static void mydev_rx_trouble(struct mydev_device *dev, int status)
+void mydev_rx_trouble(struct mydev_device *dev, int status)
 {
 	struct mydev_rx *rx = &dev->rx;
 	unsigned int delay = 0;
@@ -217,6 +205,8 @@ static void mydev_rx_deliver(struct mydev_device *dev, const struct urb *urb,
 		pkt.status = 0;
 	if (pkt.length == urb->transfer_buffer_length)
 		pkt.flags = MYDEV_PACKET_CONTINUES;
+	if (unlikely(dev->exchange))
+		mydev_exchange_feed(dev, buf->data, pkt.length, !pkt.flags);
 
 	if (!pkt.length) {
 		pkt.buf = NULL;
@@ -313,262 +303,3 @@ void mydev_rx_refill(struct mydev_device *dev)
 		spin_unlock_irqrestore(&dev->rx_lock, flags);
 	} while (transfer && mydev_rx_submit(dev, transfer));
 }
-
-static bool mydev_rx_is_quiet(struct mydev_device *dev)
-{
-	bool quiet;
-
-	spin_lock_irq(&dev->rx_lock);
-	quiet = !dev->rx.in_flight;
-	spin_unlock_irq(&dev->rx_lock);
-	return quiet;
-}
-
-/**
- * mydev_rx_quiesce() - no transfer is in flight, and none can be put there
- * @dev: the device; the state is not RUNNING
- *
- * Nor is one in the hands of somebody who is on the way to submit it: those
- * find it poisoned, and put it back.
- *
- * Context: rx_mutex held; waits for completions and for submitters, who wait
- * for nobody.
- */
-static void mydev_rx_quiesce(struct mydev_device *dev)
-{
-	struct mydev_rx *rx = &dev->rx;
-	unsigned int i;
-
-	lockdep_assert_held(&dev->rx_mutex);
-	if (rx->poisoned || !rx->transfers)
-		return;
-	for (i = 0; i < rx->nr; i++)
-		usb_poison_urb(rx->transfers[i].urb);
-	rx->poisoned = true;
-	wait_event(rx->quiet, mydev_rx_is_quiet(dev));
-}
-
-/**
- * mydev_rx_unquiesce() - transfers may be submitted again
- * @dev: the device
- *
- * Context: rx_mutex held.
- */
-static void mydev_rx_unquiesce(struct mydev_device *dev)
-{
-	struct mydev_rx *rx = &dev->rx;
-	unsigned int i;
-
-	lockdep_assert_held(&dev->rx_mutex);
-	if (!rx->poisoned)
-		return;
-	for (i = 0; i < rx->nr; i++)
-		usb_unpoison_urb(rx->transfers[i].urb);
-	rx->poisoned = false;
-}
-
-/**
- * mydev_rx_mend() - bring the endpoint back to where it can transfer
- * @dev: the device, not gone; its ring is quiet
- * @halted: its endpoint was stalled
- *
- * After errors on the bus the first retry is a plain one. Where that was not
- * enough the two sides may disagree about the data toggle, which clearing a
- * halt resets on both.
- *
- * Context: gate held for reading, rx_mutex held; talks to the device.
- * Return: 0 or a negative errno.
- */
-static int mydev_rx_mend(struct mydev_device *dev, bool halted)
-{
-	int ret;
-
-	if (!halted && dev->rx.failures < 2)
-		return 0;
-	ret = usb_clear_halt(dev->udev,
-			     usb_rcvbulkpipe(dev->udev, dev->info.ep_in));
-	if (ret)
-		return ret;
-
-	spin_lock_irq(&dev->rx_lock);
-	dev->rx.halted = false;
-	if (halted)
-		dev->counters.stalls++;
-	spin_unlock_irq(&dev->rx_lock);
-	return 0;
-}
-
-/**
- * mydev_rx_go() - start the ring, or start it again after an error
- * @dev: the device, not gone
- *
- * Context: gate held for reading, rx_mutex held.
- */
-static void mydev_rx_go(struct mydev_device *dev)
-{
-	struct mydev_rx *rx = &dev->rx;
-	bool wanted, failed, halted;
-	int ret;
-
-	spin_lock_irq(&dev->rx_lock);
-	wanted = rx->wanted && (rx->state == MYDEV_STATE_IDLE ||
-				rx->state == MYDEV_STATE_RECOVERING);
-	failed = rx->failures > MYDEV_RX_MAX_FAILURES;
-	halted = rx->halted;
-	spin_unlock_irq(&dev->rx_lock);
-	if (!wanted)
-		return;
-
-	mydev_rx_quiesce(dev);
-	if (failed) {
-		dev_err(&dev->dev,
-			"gave up after %u receive errors in a row; close all users and open again, or plug the device in anew\n",
-			rx->failures);
-		spin_lock_irq(&dev->rx_lock);
-		rx->state = MYDEV_STATE_FAILED;
-		mydev_clients_wake(dev);
-		spin_unlock_irq(&dev->rx_lock);
-		return;
-	}
-
-	ret = mydev_rx_mend(dev, halted);
-	if (ret) {
-		spin_lock_irq(&dev->rx_lock);
-		dev->counters.errors++;
-		mydev_rx_trouble(dev, ret);
-		spin_unlock_irq(&dev->rx_lock);
-		return;
-	}
-
-	mydev_rx_unquiesce(dev);
-	spin_lock_irq(&dev->rx_lock);
-	if (rx->state == MYDEV_STATE_RECOVERING)
-		mydev_clients_event(
-			dev, halted ? MYDEV_EVENT_STALL : MYDEV_EVENT_ERROR,
-			rx->error);
-	rx->state = MYDEV_STATE_RUNNING;
-	spin_unlock_irq(&dev->rx_lock);
-	mydev_rx_refill(dev);
-
-	/* Clients that held everything before the error still do. */
-	spin_lock_irq(&dev->rx_lock);
-	if (rx->state == MYDEV_STATE_RUNNING && !rx->in_flight) {
-		mydev_clients_flush(dev);
-		mydev_rx_watch(dev);
-	}
-	spin_unlock_irq(&dev->rx_lock);
-}
-
-void mydev_rx_work(struct work_struct *work)
-{
-	struct mydev_device *dev =
-		container_of(work, struct mydev_device, rx.work.work);
-
-	down_read(&dev->gate);
-	if (!dev->gone) {
-		mutex_lock(&dev->rx_mutex);
-		mydev_rx_go(dev);
-		mutex_unlock(&dev->rx_mutex);
-	}
-	up_read(&dev->gate);
-}
-
-/**
- * mydev_rx_want() - one more member asks for data
- * @dev: the device
- *
- * The ring is started by the work and not here: poll() must not sleep.
- *
- * Context: rx_lock held.
- */
-void mydev_rx_want(struct mydev_device *dev)
-{
-	struct mydev_rx *rx = &dev->rx;
-
-	if (dev->gone) {
-		rx->wanted++;
-		return;
-	}
-	if (!rx->wanted++)
-		mod_delayed_work(system_wq, &rx->work, 0);
-	else if (!rx->in_flight)
-		mydev_rx_watch(dev);
-}
-
-/**
- * mydev_rx_unwant() - a member that asked for data is leaving
- * @dev: the device
- *
- * Without anybody who asks the ring stops: members that never did lose nothing
- * by it, and the device is not made to run for nobody. Transfers in flight end
- * with the next mydev_rx_settle().
- *
- * Context: rx_lock held.
- */
-void mydev_rx_unwant(struct mydev_device *dev)
-{
-	struct mydev_rx *rx = &dev->rx;
-
-	if (--rx->wanted)
-		return;
-	rx->failures = 0;
-	if (rx->state != MYDEV_STATE_GONE)
-		rx->state = MYDEV_STATE_IDLE;
-}
-
-/**
- * mydev_rx_settle() - act on what a client that left has changed
- * @dev: the device
- *
- * Stops the ring if nobody asks for data any more, else uses the buffers that
- * became free.
- *
- * Context: rx_mutex held; waits for transfers to end.
- */
-void mydev_rx_settle(struct mydev_device *dev)
-{
-	bool idle;
-
-	spin_lock_irq(&dev->rx_lock);
-	idle = dev->rx.state == MYDEV_STATE_IDLE;
-	spin_unlock_irq(&dev->rx_lock);
-
-	if (idle)
-		mydev_rx_quiesce(dev);
-	else
-		mydev_rx_refill(dev);
-}
-
-/**
- * mydev_rx_shutdown() - the device is gone
- * @dev: the device; gone is set, and nobody is behind the gate
- *
- * What arrived until now is delivered, then clients are told the end. They
- * keep what they have queued until they have read it.
- *
- * Context: process context, called once, by disconnect.
- */
-void mydev_rx_shutdown(struct mydev_device *dev)
-{
-	struct mydev_rx *rx = &dev->rx;
-
-	mutex_lock(&dev->rx_mutex);
-	spin_lock_irq(&dev->rx_lock);
-	/* Not yet GONE: readers would take an empty queue for the end. */
-	if (rx->state == MYDEV_STATE_RUNNING)
-		rx->state = MYDEV_STATE_RECOVERING;
-	spin_unlock_irq(&dev->rx_lock);
-
-	mydev_rx_quiesce(dev);
-
-	spin_lock_irq(&dev->rx_lock);
-	rx->state = MYDEV_STATE_GONE;
-	mydev_clients_wake(dev);
-	spin_unlock_irq(&dev->rx_lock);
-	mutex_unlock(&dev->rx_mutex);
-
-	/* They check gone before they do anything, and nobody queues them. */
-	cancel_delayed_work_sync(&rx->work);
-	cancel_delayed_work_sync(&rx->stall_work);
-}
-EXPORT_SYMBOL_IF_KUNIT(mydev_rx_shutdown);

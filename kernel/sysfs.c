@@ -34,11 +34,6 @@ MYDEV_CONSTANT(product, "%s", dev->udev->product);
 MYDEV_CONSTANT(serial, "%s", dev->udev->serial);
 MYDEV_CONSTANT(speed, "%s", usb_speed_string(dev->info.speed));
 MYDEV_CONSTANT(interface_number, "%02x", dev->info.interface_number);
-MYDEV_CONSTANT(alternate_setting, "%u", dev->info.alternate_setting);
-MYDEV_CONSTANT(ep_in, "%02x", dev->info.ep_in);
-MYDEV_CONSTANT(ep_in_max_packet, "%u", dev->info.ep_in_max_packet);
-MYDEV_CONSTANT(ep_out, "%02x", dev->info.ep_out);
-MYDEV_CONSTANT(ep_out_max_packet, "%u", dev->info.ep_out_max_packet);
 
 /* What changes, read under the lock that it changes under. */
 #define MYDEV_VARIABLE(_name, _type, _format, _value)			\
@@ -55,6 +50,11 @@ static ssize_t _name##_show(struct device *device,			\
 }									\
 static DEVICE_ATTR_RO(_name)
 
+MYDEV_VARIABLE(alternate_setting, u8, "%u", dev->info.alternate_setting);
+MYDEV_VARIABLE(ep_in, u8, "%02x", dev->info.ep_in);
+MYDEV_VARIABLE(ep_in_max_packet, u16, "%u", dev->info.ep_in_max_packet);
+MYDEV_VARIABLE(ep_out, u8, "%02x", dev->info.ep_out);
+MYDEV_VARIABLE(ep_out_max_packet, u16, "%u", dev->info.ep_out_max_packet);
 MYDEV_VARIABLE(clients, unsigned int, "%u", dev->nr_clients);
 MYDEV_VARIABLE(in_flight, unsigned int, "%u", dev->rx.in_flight);
 MYDEV_VARIABLE(pool_buffers, unsigned int, "%u", dev->rx.nr_buffers);
@@ -64,6 +64,24 @@ MYDEV_VARIABLE(zero_packets, u64, "%llu", dev->counters.zero_packets);
 MYDEV_VARIABLE(errors, u64, "%llu", dev->counters.errors);
 MYDEV_VARIABLE(stalls, u64, "%llu", dev->counters.stalls);
 MYDEV_VARIABLE(ring_stops, u64, "%llu", dev->counters.ring_stops);
+
+#define MYDEV_SENT(_name, _value)					\
+static ssize_t _name##_show(struct device *device,			\
+			    struct device_attribute *attr, char *buf)	\
+{									\
+	struct mydev_device *dev = to_mydev(device);			\
+	u64 value;							\
+									\
+	spin_lock_irq(&dev->tx.lock);					\
+	value = _value;							\
+	spin_unlock_irq(&dev->tx.lock);					\
+	return sysfs_emit(buf, "%llu\n", value);			\
+}									\
+static DEVICE_ATTR_RO(_name)
+
+MYDEV_SENT(sent_transfers, dev->tx.transfers);
+MYDEV_SENT(sent_bytes, dev->tx.bytes);
+MYDEV_SENT(send_errors, dev->tx.errors);
 
 /* clang-format on */
 
@@ -184,11 +202,19 @@ static const char *const mydev_state_names[] = {
 	[MYDEV_STATE_RECOVERING] = "recovering",
 	[MYDEV_STATE_FAILED] = "failed",
 	[MYDEV_STATE_GONE] = "gone",
+	[MYDEV_STATE_PAUSED] = "paused",
 };
 
 /* clang-format off */
-MYDEV_VARIABLE(state, const char *, "%s", mydev_state_names[dev->rx.state]);
+MYDEV_VARIABLE(state, const char *, "%s", mydev_state_names[mydev_rx_state(dev)]);
 /* clang-format on */
+
+static ssize_t lease_show(struct device *device, struct device_attribute *attr,
+			  char *buf)
+{
+	return mydev_lease_show(to_mydev(device), buf);
+}
+static DEVICE_ATTR_RO(lease);
 
 static struct attribute *mydev_attrs[] = {
 	&dev_attr_id_vendor.attr,
@@ -212,6 +238,7 @@ static struct attribute *mydev_attrs[] = {
 	&dev_attr_clients.attr,
 	&dev_attr_in_flight.attr,
 	&dev_attr_state.attr,
+	&dev_attr_lease.attr,
 	NULL,
 };
 
@@ -236,10 +263,13 @@ static umode_t mydev_attr_visible(struct kobject *kobj, struct attribute *attr,
 		 attr == &dev_attr_pool_buffers.attr ||
 		 attr == &dev_attr_stall_ms.attr ||
 		 attr == &dev_attr_in_flight.attr)
-		visible = dev->info.ep_in;
+		visible = dev->has_in;
 	else if (attr == &dev_attr_ep_out.attr ||
-		 attr == &dev_attr_ep_out_max_packet.attr)
-		visible = dev->info.ep_out;
+		 attr == &dev_attr_ep_out_max_packet.attr ||
+		 attr == &dev_attr_sent_transfers.attr ||
+		 attr == &dev_attr_sent_bytes.attr ||
+		 attr == &dev_attr_send_errors.attr)
+		visible = dev->has_out;
 
 	return visible ? attr->mode : 0;
 }
@@ -250,13 +280,11 @@ static const struct attribute_group mydev_group = {
 };
 
 static struct attribute *mydev_stats_attrs[] = {
-	&dev_attr_packets.attr,
-	&dev_attr_bytes.attr,
-	&dev_attr_zero_packets.attr,
-	&dev_attr_errors.attr,
-	&dev_attr_stalls.attr,
-	&dev_attr_ring_stops.attr,
-	NULL,
+	&dev_attr_packets.attr,        &dev_attr_bytes.attr,
+	&dev_attr_zero_packets.attr,   &dev_attr_errors.attr,
+	&dev_attr_stalls.attr,         &dev_attr_ring_stops.attr,
+	&dev_attr_sent_transfers.attr, &dev_attr_sent_bytes.attr,
+	&dev_attr_send_errors.attr,    NULL,
 };
 
 static const struct attribute_group mydev_stats_group = {

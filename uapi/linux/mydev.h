@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
 /*
- * mydev: one vendor-specific USB interface, any number of readers.
+ * mydev: one vendor-specific USB interface, any number of programs.
  *
  * This header is the whole contract between the driver and programs.
  *
@@ -9,6 +9,12 @@
  * also its own to read, at its own pace. The device is asked to send from the
  * first read(), poll() for input or equivalent of any member on, until the
  * last member that did so is closed.
+ *
+ * A descriptor that was opened for writing may also send (write(), bulk OUT) and
+ * control. What one write() gives goes out in one piece, whoever else writes.
+ * write() returns when the driver has the data; fsync() when the device has it,
+ * or has refused it. The role of a descriptor is fixed at open() and goes with
+ * it to whoever it is passed to.
  *
  * Rules of every structure below:
  *  - fixed-width members, 8-byte alignment, no pointers: 32-bit and 64-bit
@@ -42,6 +48,25 @@
  *    ENODEV      the device is unplugged and the queue is drained
  *    EOPNOTSUPP  the interface has no bulk IN endpoint
  *    EBADF       the descriptor was not opened for reading
+ *    ESTALE      the descriptor was revoked
+ *
+ *  write() and relatives, fsync()
+ *    EAGAIN      write(): non-blocking, and another write() is under way, or
+ *                there is no room
+ *    EINTR       write(): a signal came before any data was taken; fsync(): a
+ *                signal came, sending goes on (ERESTARTSYS, see read())
+ *    EFAULT      the data is not readable; nothing was sent
+ *    EBUSY       write(): another descriptor holds the lease
+ *    EPIPE       the device stalled its OUT endpoint: it refused data of this
+ *                descriptor that an earlier write() had taken, and all behind
+ *                that. Reported once, by whichever call comes first; the stall
+ *                is cleared, the next write() starts anew
+ *    EIO         the same for an error of the bus, or an endpoint that an
+ *                alternate setting or a configuration took away
+ *    ENODEV      the device is unplugged
+ *    EOPNOTSUPP  the interface has no bulk OUT endpoint
+ *    EBADF       the descriptor was not opened for writing
+ *    ESTALE      the descriptor was revoked
  *
  *  ioctl()
  *    ENOTTY      no such request
@@ -53,20 +78,41 @@
  *    EOPNOTSUPP  a member that selects something (mode, policy, clock) has a
  *                value that this kernel does not know; or settings of
  *                receiving, where there is no bulk IN endpoint
- *    ENODEV      the geometry of a device that is unplugged
+ *    ENODEV      what needs the device, and it is unplugged
  *    ERANGE      a number is beyond its limit; struct mydev_info and struct
- *                mydev_geometry tell the limits
+ *                mydev_geometry tell the limits; or there is no such alternate
+ *                setting
  *    EBADF       settings of reading on a descriptor that is not for reading,
  *                or of the device on one that is not for writing
+ *    EPERM       MYDEV_IOC_RESET, or MYDEV_IOC_REVOKE of somebody else's
+ *                descriptor, without CAP_SYS_ADMIN
+ *    EACCES      a control request that would reach outside this interface, or
+ *                an endpoint that is not one of its bulk endpoints
  *    EBUSY       the geometry cannot change while somebody asks for data or
- *                has some queued
- *    ENOMEM      no memory for a longer queue or a larger pool; what was there
- *                before is still in use
+ *                has some queued; another descriptor holds the lease
+ *    EAGAIN      what waits for its turn (transact, acquiring the lease): the
+ *                descriptor is non-blocking, and a write() or exchange of
+ *                somebody is under way
+ *    EINTR       a signal came while waiting for the turn, the device's answer
+ *                or the lease (ERESTARTSYS as long as nothing was sent)
+ *    EPIPE       the device refused: it stalled the control request, or its OUT
+ *                endpoint during an exchange
+ *    EIO         an error of the bus; or the device could not be reset or woken
+ *    ETIMEDOUT   the device did not answer in time, or the lease was not
+ *                released in time
+ *    EOVERFLOW   the device sent more than the control request asked for
+ *    ESRCH       MYDEV_IOC_REVOKE: no descriptor has that number
+ *    ESTALE      the descriptor was revoked
+ *    ENOMEM      no memory for a longer queue, a larger pool or a request; what
+ *                was there before is still in use
  *
  *  poll()
  *    EPOLLIN | EPOLLRDNORM   a blocking read() would return at once
- *    EPOLLERR                the device failed or is unplugged
- *    EPOLLHUP                the device is unplugged
+ *    EPOLLOUT | EPOLLWRNORM  a blocking write() would begin at once
+ *    EPOLLERR                the device failed or is unplugged, the descriptor
+ *                            was revoked, or an error of sending waits to be
+ *                            reported
+ *    EPOLLHUP                the device is unplugged, or the descriptor revoked
  */
 #ifndef _LINUX_MYDEV_H
 #define _LINUX_MYDEV_H
@@ -91,12 +137,22 @@
 	_IO(MYDEV_IOC_TYPE, 0x04) /* struct mydev_geometry */
 #define MYDEV_IOC_SET_GEOMETRY \
 	_IO(MYDEV_IOC_TYPE, 0x05) /* struct mydev_geometry */
+#define MYDEV_IOC_CONTROL    _IO(MYDEV_IOC_TYPE, 0x06) /* struct mydev_control */
+#define MYDEV_IOC_CLEAR_HALT _IO(MYDEV_IOC_TYPE, 0x07) /* struct mydev_select */
+#define MYDEV_IOC_SET_ALTERNATE \
+	_IO(MYDEV_IOC_TYPE, 0x08)                    /* struct mydev_select */
+#define MYDEV_IOC_RESET    _IO(MYDEV_IOC_TYPE, 0x09) /* struct mydev_select */
+#define MYDEV_IOC_LEASE    _IO(MYDEV_IOC_TYPE, 0x0a) /* struct mydev_lease */
+#define MYDEV_IOC_TRANSACT _IO(MYDEV_IOC_TYPE, 0x0b) /* struct mydev_transact */
+#define MYDEV_IOC_REVOKE   _IO(MYDEV_IOC_TYPE, 0x0c) /* struct mydev_select */
 
 /* mydev_info.features: what this kernel and this interface can do */
 #define MYDEV_FEATURE_READ     (1ULL << 0) /* there is a bulk IN endpoint */
 #define MYDEV_FEATURE_NOWAIT   (1ULL << 1) /* RWF_NOWAIT and io_uring */
 #define MYDEV_FEATURE_CONFIG   (1ULL << 2) /* struct mydev_config, records */
 #define MYDEV_FEATURE_GEOMETRY (1ULL << 3) /* struct mydev_geometry */
+#define MYDEV_FEATURE_WRITE    (1ULL << 4) /* there is a bulk OUT endpoint */
+#define MYDEV_FEATURE_CONTROL  (1ULL << 5) /* requests 0x06 to 0x0c */
 
 /* mydev_info.speed; the values are those of the kernel's usb_device_speed */
 #define MYDEV_SPEED_UNKNOWN    0
@@ -136,8 +192,15 @@
  * @max_queue_depth: limit of mydev_config.queue_depth
  * @stall_ms: a client that holds the ring stopped for so long while another
  *	one waits for data loses what it has queued; milliseconds, 0 for never
+ * @client_id: number of this descriptor, for MYDEV_IOC_REVOKE; never 0, and
+ *	never used again while the device is plugged in
+ * @send_size: bytes of one transmit transfer; a longer write() is sent in parts
+ *	of this size, in one piece on the wire
+ * @send_room: bytes that can wait to be sent, for all descriptors together
+ * @reserved: zero
  *
- * The request still works after an unplug.
+ * The request still works after an unplug. What depends on the alternate
+ * setting is that of the one in use.
  */
 struct mydev_info {
 	__u32 size;
@@ -166,6 +229,10 @@ struct mydev_info {
 	__u32 max_clients;
 	__u32 max_queue_depth;
 	__u32 stall_ms;
+	__u32 client_id;
+	__u32 send_size;
+	__u32 send_room;
+	__u32 reserved;
 };
 
 /* mydev_stats.state: what the receive ring is doing */
@@ -174,6 +241,7 @@ struct mydev_info {
 #define MYDEV_STATE_RECOVERING 2 /* after an error, before the next try */
 #define MYDEV_STATE_FAILED     3 /* gave up; see EIO above */
 #define MYDEV_STATE_GONE       4 /* unplugged */
+#define MYDEV_STATE_PAUSED     5 /* asleep, being reset, or changing setting */
 
 /**
  * struct mydev_stats - counters, MYDEV_IOC_GET_STATS
@@ -199,10 +267,19 @@ struct mydev_info {
  * @client_lost_bytes: the same in bytes
  * @client_queued_packets: packets waiting to be read
  * @client_queued_bytes: the same in bytes
+ * @sent_transfers: bulk OUT transfers that the device took
+ * @sent_bytes: bytes that the device took
+ * @send_errors: bulk OUT transfers that ended with an error, stalls included
+ * @client_written_bytes: bytes that write() and transact took from this
+ *	descriptor; equals @client_sent_bytes + @client_failed_bytes +
+ *	@client_unsent_bytes
+ * @client_sent_bytes: those of them that the device took
+ * @client_failed_bytes: those that will not be sent, because of an error
+ * @client_unsent_bytes: those that wait to be sent
  *
- * All counters of one call are of one moment. The client's are zero for a
- * descriptor that was not opened for reading. After an unplug they stay as
- * they were.
+ * The counters of receiving are of one moment, and so are those of sending.
+ * Those of what the descriptor was not opened for are zero. After an unplug
+ * they stay as they were.
  */
 struct mydev_stats {
 	__u32 size;
@@ -225,6 +302,13 @@ struct mydev_stats {
 	__aligned_u64 client_lost_bytes;
 	__aligned_u64 client_queued_packets;
 	__aligned_u64 client_queued_bytes;
+	__aligned_u64 sent_transfers;
+	__aligned_u64 sent_bytes;
+	__aligned_u64 send_errors;
+	__aligned_u64 client_written_bytes;
+	__aligned_u64 client_sent_bytes;
+	__aligned_u64 client_failed_bytes;
+	__aligned_u64 client_unsent_bytes;
 };
 
 /* mydev_config.mode: what read() returns */
@@ -241,10 +325,14 @@ struct mydev_stats {
 #define MYDEV_CLOCK_BOOTTIME  1
 #define MYDEV_CLOCK_REALTIME  2
 
+/* mydev_config.flags */
+/* A write() that fills its last packet is followed by one without bytes. */
+#define MYDEV_CONFIG_TERMINATE (1U << 0)
+
 /**
  * struct mydev_config - settings of one client, MYDEV_IOC_GET/SET_CONFIG
  * @size: in: sizeof(struct mydev_config) of the caller; out: of the kernel
- * @reserved: must be zero
+ * @flags: MYDEV_CONFIG_*
  * @mode: MYDEV_MODE_*
  * @policy: MYDEV_POLICY_*
  * @clock: MYDEV_CLOCK_*, for packets that arrive from now on
@@ -259,10 +347,13 @@ struct mydev_stats {
  * or repeated by it: what is queued stays queued. A switch from stream to
  * packet mode in the middle of a packet makes a record of the rest of it, with
  * MYDEV_PACKET_PARTIAL.
+ *
+ * On a descriptor that is not for reading, everything but @flags is zero, and
+ * has to be.
  */
 struct mydev_config {
 	__u32 size;
-	__u32 reserved;
+	__u32 flags;
 	__u32 mode;
 	__u32 policy;
 	__u32 clock;
@@ -297,6 +388,132 @@ struct mydev_geometry {
 	__u32 reserved;
 	__aligned_u64 pool_bytes;
 	__aligned_u64 max_pool_bytes;
+};
+
+/**
+ * struct mydev_control - one control request, MYDEV_IOC_CONTROL
+ * @size: in: sizeof(struct mydev_control) of the caller; out: of the kernel
+ * @flags: must be zero
+ * @request_type: bmRequestType; bit 7 set for a request that brings data
+ * @request: bRequest
+ * @value: wValue
+ * @index: wIndex
+ * @reserved: must be zero
+ * @length: wLength, bytes to send, or room for what comes; at most 65535
+ * @timeout_ms: how long the device may take, 1 to 60000; 0 for 5000
+ * @data: address of the data, @length bytes
+ * @actual: out: bytes that were transferred
+ * @reserved2: must be zero
+ *
+ * Vendor and class requests whose recipient is this interface (low byte of
+ * @index), one of the endpoints of its alternate setting in use (low byte of
+ * @index), or, where the configuration has no other interface, the device. All
+ * else is EACCES. Needs a descriptor that is open for writing.
+ */
+struct mydev_control {
+	__u32 size;
+	__u32 flags;
+	__u8 request_type;
+	__u8 request;
+	__u16 value;
+	__u16 index;
+	__u16 reserved;
+	__u32 length;
+	__u32 timeout_ms;
+	__aligned_u64 data;
+	__u32 actual;
+	__u32 reserved2;
+};
+
+/**
+ * struct mydev_select - one of several
+ * @size: in: sizeof(struct mydev_select) of the caller; out: of the kernel
+ * @value: which one, see below
+ *
+ * MYDEV_IOC_CLEAR_HALT: @value is the address of the bulk IN or OUT endpoint,
+ * whose halt is cleared and whose data toggle is reset on both sides. Transfers
+ * that are queued for it go on afterwards.
+ *
+ * MYDEV_IOC_SET_ALTERNATE: @value is the bAlternateSetting that the interface
+ * changes to. Receiving goes on with its endpoints, sequence numbers too;
+ * clients get MYDEV_EVENT_ALTERNATE. What was waiting to be sent and is not on
+ * the wire goes to the new bulk OUT endpoint, or is EIO if there is none.
+ *
+ * MYDEV_IOC_RESET: @value must be zero. The device is reset and gets its
+ * configuration and alternate setting back; descriptors stay, sequence numbers
+ * go on, clients get MYDEV_EVENT_RESET. Other interfaces of the device are
+ * reset with it. Needs CAP_SYS_ADMIN.
+ *
+ * MYDEV_IOC_REVOKE: @value is the mydev_info.client_id of a descriptor, or 0
+ * for the one that is asked. From then on that can do nothing any more (ESTALE)
+ * but be closed; its queue, its lease and what it had not sent are given up. Of
+ * any other descriptor than one's own, it needs CAP_SYS_ADMIN.
+ *
+ * The first three need a descriptor that is open for writing.
+ */
+struct mydev_select {
+	__u32 size;
+	__u32 value;
+};
+
+/* mydev_lease.operation */
+#define MYDEV_LEASE_RELEASE 0
+#define MYDEV_LEASE_ACQUIRE 1
+
+/**
+ * struct mydev_lease - the exclusive right to send and control
+ * @size: in: sizeof(struct mydev_lease) of the caller; out: of the kernel
+ * @operation: MYDEV_LEASE_*
+ * @timeout_ms: of acquiring: how long to wait while another descriptor holds
+ *	it; 0 for not at all (EBUSY), 4294967295 for ever. Ignored where the
+ *	descriptor is non-blocking, which never waits
+ * @reserved: must be zero
+ *
+ * While a descriptor holds the lease, others get EBUSY from write(), control
+ * requests, clear halt, alternate setting, reset and exchanges. Readers do not
+ * notice. It ends with its release, the close of the descriptor, or its revoke.
+ * Acquiring what one has, and releasing what one has not, does nothing. Needs a
+ * descriptor that is open for writing.
+ */
+struct mydev_lease {
+	__u32 size;
+	__u32 operation;
+	__u32 timeout_ms;
+	__u32 reserved;
+};
+
+/* mydev_transact.flags */
+/* Out: the answer was longer than @in_length; the rest is not here. */
+#define MYDEV_TRANSACT_TRUNCATED (1U << 0)
+
+/**
+ * struct mydev_transact - send, then receive the answer, MYDEV_IOC_TRANSACT
+ * @size: in: sizeof(struct mydev_transact) of the caller; out: of the kernel
+ * @flags: in: must be zero; out: MYDEV_TRANSACT_*
+ * @out_length: bytes to send, 1 to 65536
+ * @in_length: the longest answer, bytes, 1 to 65536
+ * @timeout_ms: for the whole, 1 to 60000; 0 for 5000
+ * @actual: out: bytes of the answer
+ * @out_data: address of what is sent
+ * @in_data: address of the answer
+ *
+ * The answer is what the device sends from the moment on in which it has taken
+ * the last byte: up to the first transfer that it ends with a short packet, or
+ * until @in_length bytes are there. No write() and no other exchange comes in
+ * between. All readers see the answer in their streams as well, also this
+ * descriptor where it reads. An answer that comes after the time is up is taken
+ * for that of the next exchange. Needs a descriptor that is open for reading
+ * and writing.
+ */
+struct mydev_transact {
+	__u32 size;
+	__u32 flags;
+	__u32 out_length;
+	__u32 in_length;
+	__u32 timeout_ms;
+	__u32 actual;
+	__aligned_u64 out_data;
+	__aligned_u64 in_data;
 };
 
 /* mydev_packet_header.type */
@@ -353,13 +570,16 @@ struct mydev_gap_record {
 };
 
 /* mydev_event_record.event */
-#define MYDEV_EVENT_STALL 1 /* the device stalled, the halt is cleared */
-#define MYDEV_EVENT_ERROR 2 /* an error of the bus, receiving goes on */
+#define MYDEV_EVENT_STALL     1 /* the device stalled, the halt is cleared */
+#define MYDEV_EVENT_ERROR     2 /* an error of the bus, receiving goes on */
+#define MYDEV_EVENT_RESET     3 /* the device was reset, what it had is lost */
+#define MYDEV_EVENT_RESUME    4 /* the system slept, receiving goes on */
+#define MYDEV_EVENT_ALTERNATE 5 /* the alternate setting was changed */
 
 /**
  * struct mydev_event_record - something happened to the stream, at this place
  * @event: MYDEV_EVENT_*
- * @status: the negative errno that goes with it
+ * @status: the negative errno that goes with it, or 0
  */
 struct mydev_event_record {
 	__u32 event;
