@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <sys/ioctl.h>
 
+#include "inject.h"
 #include "records.h"
 #include "settings.h"
 
@@ -301,69 +302,24 @@ static void busy_with_small_packets(void **state)
 	assert_int_equal(try_geometry(writer, &g), 0);
 }
 
-static void write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		fail_msg("%s: %s", path, strerror(errno));
-	close(fd);
-}
-
-#define FAULTS "/sys/kernel/debug/"
-
-/* The next @nth allocation of this thread fails; does the call tell so? */
-static int fail_nth(unsigned int nth, int fd, struct mydev_geometry *g, bool *injected)
-{
-	char text[16];
-	int error, file = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	ssize_t n;
-
-	assert_return_code(file, errno);
-	snprintf(text, sizeof(text), "%u", nth);
-	assert_int_equal(write(file, text, strlen(text)), strlen(text));
-	error = try_geometry(fd, g);
-	n = pread(file, text, sizeof(text) - 1, 0);
-	text[n > 0 ? n : 0] = 0;
-	*injected = n > 0 && atoi(text) == 0;
-	/* This may be what fails in its stead; then there is nothing left to fail. */
-	if (pwrite(file, "0", 1, 0) != 1)
-		assert_int_equal(pwrite(file, "0", 1, 0), 1);
-	close(file);
-	return error;
-}
-
 static void no_memory(void **state)
 {
-	static const char *const kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
 	int fd, failures = 0;
 	struct mydev_geometry old, g;
 	bool injected = true;
 	struct verifier v;
-	char path[128];
 
 	(void)state;
-	if (access("/proc/thread-self/fail-nth", W_OK) || access(FAULTS "failslab", X_OK)) {
-		print_message("skipped: this kernel cannot fail allocations on request\n");
-		skip();
-	}
-	for (int i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), FAULTS "%s/verbose", kinds[i]);
-		write_text(path, "0");
-		snprintf(path, sizeof(path), FAULTS "%s/task-filter", kinds[i]);
-		write_text(path, "Y");
-	}
-	write_text(FAULTS "failslab/ignore-gfp-wait", "N");
-	write_text(FAULTS "fail_page_alloc/ignore-gfp-wait", "N");
-	write_text(FAULTS "fail_page_alloc/min-order", "0");
-
+	inject_or_skip();
 	fd = node_open(O_RDWR);
 	old = geometry_of(fd);
 	for (unsigned int nth = 1; injected; nth++) {
 		int error;
 
 		g = wish(6, 4096, 20 * 4096);
-		error = fail_nth(nth, fd, &g, &injected);
+		inject_begin(nth);
+		error = try_geometry(fd, &g);
+		injected = inject_end();
 		if (!error || error == EFAULT) {
 			/* One that was retried; a copy from or to us; the last. */
 			g = wish(old.transfers, old.transfer_size, old.pool_bytes);
