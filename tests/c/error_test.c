@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The device stalls: once and the stream goes on, for good and it ends. */
+/*
+ * The device stalls: once and the stream goes on, for good and it ends. And a
+ * transfer that cannot be submitted, which is an error without the device.
+ */
+#include <inttypes.h>
 #include <poll.h>
 
-#include "helpers.h"
+#include "inject.h"
+#include "records.h"
+#include "settings.h"
 
-static char buf[1 << 16];
+static _Alignas(8) char buf[1 << 16];
 
 static int open_asking(void)
 {
@@ -229,6 +235,123 @@ static void unplugged_while_failing(void **state)
 	}
 }
 
+#define BUFFERS 12
+
+/* Where events must be, one for each error, and how many have come. */
+struct places {
+	uint64_t from[100];
+	uint64_t to[100];
+	uint64_t due;
+	uint64_t seen;
+	uint64_t wrong;
+};
+
+static void see_event(const struct mydev_packet_header *h, void *arg)
+{
+	struct mydev_event_record event;
+	struct places *p = arg;
+
+	if (h->type != MYDEV_RECORD_EVENT)
+		return;
+	memcpy(&event, (const char *)h + h->header_size, sizeof(event));
+	if (p->seen >= p->due || event.event != MYDEV_EVENT_ERROR || event.status != -ENOMEM ||
+	    h->sequence < p->from[p->seen] || h->sequence > p->to[p->seen]) {
+		printf("# event %" PRIu64 " of %" PRIu64 ": %u, status %d, before packet %llu\n",
+		       p->seen, p->due, event.event, event.status, h->sequence);
+		p->wrong++;
+	}
+	p->seen++;
+}
+
+/* All that a byte stream has. */
+static void drain_stream(int fd, struct verifier *v)
+{
+	ssize_t n;
+
+	while ((n = read(fd, buf, sizeof(buf))) > 0) {
+		if (!verifier_feed(v, buf, n))
+			fail_msg("%s", v->error_text);
+	}
+	assert_int_equal(errno, EAGAIN);
+}
+
+/*
+ * Whoever frees a buffer puts a transfer in flight himself, so an allocation
+ * that fails in his read() can be the one of the host controller. In the end
+ * each allocation and each copy of reads of one to four records has failed once.
+ */
+static void submit_fails(void **state)
+{
+	int fd, stream;
+	uint64_t first = next_counter();
+	struct places places = { .due = 0 };
+	struct mydev_stats s;
+	struct verifier v;
+	struct records r;
+
+	(void)state;
+	inject_or_skip();
+	set_geometry(4, 4096, BUFFERS);
+	fd = open_asking();
+	stream = open_asking();
+	configure(fd, .mode = MYDEV_MODE_PACKET);
+	records_from(&r, first, stats_of(fd).packets);
+	r.one_to_one = true;
+	r.each = see_event;
+	r.arg = &places;
+	verify_from(&v, first);
+
+	feed_forever("1000");
+	for (int count = 1; count <= 4; count++) {
+		bool injected = true;
+
+		for (unsigned int nth = 1; injected; nth++) {
+			struct mydev_stats before;
+			ssize_t n;
+			int error;
+
+			/* The packets of the one are all there is to read, and fill the pool. */
+			await((before = stats_of(fd), !before.in_flight) && !before.free_buffers &&
+			      before.state == MYDEV_STATE_RUNNING);
+			drain_stream(stream, &v);
+			inject_begin(nth);
+			n = read(fd, buf, count * record_size(1000));
+			error = errno;
+			injected = inject_end();
+			if (n < 0)
+				assert_int_equal(error, EFAULT);
+			else if (!records_feed(&r, buf, n))
+				fail_msg("%s", r.error);
+
+			s = stats_of(fd);
+			assert_in_range(s.errors - before.errors, 0, 1);
+			if (s.errors == before.errors)
+				continue;
+			/* Behind all that was there, and what those before it brought. */
+			assert_in_range(places.due, 0, 99);
+			places.from[places.due] = before.packets;
+			places.to[places.due] = before.packets + count - 1;
+			places.due++;
+		}
+	}
+	sim_do("count 0");
+	await((drain_stream(stream, &v), drain_records(fd, &r), r.bad) ||
+	      (r.whole == next_counter() - first && v.packets == r.whole));
+	if (r.bad)
+		fail_msg("%s", r.error);
+	printf("# %" PRIu64 " transfers were not submitted, %" PRIu64 " events of %" PRIu64
+	       " packets\n",
+	       places.due, places.seen, r.packets);
+	assert_true(places.due >= 4);
+	assert_int_equal(places.seen, places.due);
+	assert_int_equal(places.wrong, 0);
+	assert_int_equal(r.gaps, 0);
+	s = stats_of(fd);
+	assert_int_equal(s.client_lost_packets, 0);
+	assert_true(identity_holds(&s));
+	assert_int_equal(stats_of(stream).client_lost_packets, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +366,9 @@ int main(void)
 			closed_while_recovering),
 		PROMISE("unplugged during recovery and after failure: ENODEV",
 			unplugged_while_failing),
+		PROMISE_DEFAULTS(
+			"a transfer is not submitted: an event of the error in its place, all data",
+			submit_fails),
 	};
 
 	return run_promises(tests);
