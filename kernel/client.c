@@ -318,7 +318,7 @@ int mydev_client_revoke(struct mydev_client *caller, u32 id)
 	spin_unlock_irq(&dev->rx_lock);
 	mydev_client_leave(client);
 	mydev_turn_revoke(client);
-	mydev_tx_abandon(client);
+	mydev_tx_abandon(client, 0);
 	spin_lock_irq(&dev->rx_lock);
 	mydev_client_wake(client, MYDEV_POLL_IN | EPOLLOUT | MYDEV_POLL_GONE,
 			  POLL_HUP);

@@ -24,6 +24,12 @@
 #define copy_splice_read generic_file_splice_read
 #endif
 
+/* 6.2 named the direction of an iterator after what it is to the caller. */
+#include <linux/uio.h>
+#ifndef ITER_SOURCE
+#define ITER_SOURCE WRITE
+#endif
+
 /* 6.13 joined hrtimer_init() and the assignment of the function. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 #include <linux/hrtimer.h>

@@ -61,23 +61,27 @@ static void mydev_control_complete(struct urb *urb)
 	complete(urb->context);
 }
 
-/* What the end of a request means to who asked for it. */
-static int mydev_control_errno(int status)
+/**
+ * mydev_control_errno() - what the end of a request means to who asked for it
+ * @dev: the device
+ * @status: 0, or a negative errno of usbcore
+ *
+ * Return: 0 or a negative errno as the UAPI header tells.
+ */
+int mydev_control_errno(struct mydev_device *dev, int status)
 {
 	switch (status) {
 	case 0:
 	case -EPIPE:
 	case -EOVERFLOW:
 	case -ENOMEM:
+	case -ETIMEDOUT:
 		return status;
-	case -ENODEV:
-	case -ESHUTDOWN:
 	case -EPERM: /* poisoned by disconnect */
-	case -ENOENT:
 		return -ENODEV;
-	default:
-		return -EIO;
 	}
+	/* A reset from elsewhere ends requests as an unplug does. */
+	return dev->udev->state == USB_STATE_NOTATTACHED ? -ENODEV : -EIO;
 }
 
 /**
@@ -98,7 +102,8 @@ static int mydev_control_transfer(struct mydev_device *dev,
 				  struct usb_ctrlrequest *setup, void *data,
 				  u32 *actual, long timeout)
 {
-	bool in = setup->bRequestType & USB_DIR_IN;
+	/* Without data, usbcore wants the pipe of the setup packet. */
+	bool in = (setup->bRequestType & USB_DIR_IN) && setup->wLength;
 	DECLARE_COMPLETION_ONSTACK(done);
 	struct urb *urb;
 	long left;
@@ -116,7 +121,7 @@ static int mydev_control_transfer(struct mydev_device *dev,
 	ret = usb_submit_urb(urb, GFP_KERNEL);
 	if (ret) {
 		usb_unanchor_urb(urb);
-		ret = mydev_control_errno(ret);
+		ret = mydev_control_errno(dev, ret);
 		goto out;
 	}
 
@@ -124,7 +129,7 @@ static int mydev_control_transfer(struct mydev_device *dev,
 	if (left <= 0)
 		usb_kill_urb(urb);
 	/* It may have ended while we were about to end it. */
-	ret = mydev_control_errno(urb->status);
+	ret = mydev_control_errno(dev, urb->status);
 	if (left <= 0 && urb->status == -ENOENT)
 		ret = left ? -EINTR : -ETIMEDOUT;
 	if (!ret)
@@ -212,6 +217,7 @@ out:
 int mydev_clear_halt(struct mydev_client *client, u32 address)
 {
 	struct mydev_device *dev = client->dev;
+	unsigned int in, out;
 	int ret;
 
 	ret = mydev_turn_allowed(client);
@@ -220,19 +226,23 @@ int mydev_clear_halt(struct mydev_client *client, u32 address)
 	if (ret)
 		return ret;
 
+	spin_lock_irq(&dev->rx_lock);
+	in = dev->info.ep_in;
+	out = dev->info.ep_out;
+	spin_unlock_irq(&dev->rx_lock);
 	down_read(&dev->gate);
 	if (dev->gone)
 		ret = -ENODEV;
-	else if (address && address == dev->info.ep_in)
-		ret = mydev_rx_clear_halt(dev);
-	else if (address && address == dev->info.ep_out)
-		ret = mydev_tx_clear_halt(dev);
+	else if (address && address == in)
+		ret = mydev_rx_clear_halt(dev, in);
+	else if (address && address == out)
+		ret = mydev_tx_clear_halt(dev, out);
 	else
 		ret = -EACCES;
 	up_read(&dev->gate);
 	mydev_let_sleep(dev);
 
-	if (ret && ret != -EACCES)
-		ret = mydev_control_errno(ret);
+	if (ret && ret != -EACCES && ret != -ENODEV)
+		ret = mydev_control_errno(dev, ret);
 	return ret;
 }

@@ -202,6 +202,7 @@ static int mydev_probe(struct usb_interface *intf,
 	mydev_describe(dev);
 	mydev_rx_init(dev);
 	mydev_tx_init(dev);
+	mydev_tx_target(dev);
 
 	device_initialize(&dev->dev);
 	dev->dev.parent = &intf->dev;

@@ -318,7 +318,7 @@ static int mydev_rx_rebuild(struct mydev_device *dev, unsigned int nr,
 int mydev_rx_set_geometry(struct mydev_device *dev,
 			  const struct mydev_geometry *geometry)
 {
-	unsigned int maxp = dev->info.ep_in_max_packet;
+	unsigned int maxp = READ_ONCE(dev->info.ep_in_max_packet);
 	unsigned int nr, nr_buffers, size;
 	int ret = 0;
 
@@ -342,7 +342,9 @@ int mydev_rx_set_geometry(struct mydev_device *dev,
 		ret = -ENODEV;
 		goto out;
 	}
-	if (!mydev_rx_unused(dev)) {
+	/* Nor while the endpoint, whose packet size we went by, may change. */
+	if (!mydev_rx_unused(dev) || dev->rx.pauses ||
+	    maxp != dev->info.ep_in_max_packet) {
 		ret = -EBUSY;
 		goto out;
 	}

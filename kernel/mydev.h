@@ -270,11 +270,13 @@ struct mydev_rx {
  * enum mydev_tx_state - may transfers be submitted?
  * @MYDEV_TX_RUNNING: whoever has the turn submits what it queues
  * @MYDEV_TX_STOPPED: what is queued waits; the work goes on with it
+ * @MYDEV_TX_RESUMING: the work submits what is queued, and nobody else does
  * @MYDEV_TX_GONE: unplugged
  */
 enum mydev_tx_state {
 	MYDEV_TX_RUNNING,
 	MYDEV_TX_STOPPED,
+	MYDEV_TX_RESUMING,
 	MYDEV_TX_GONE,
 };
 
@@ -287,10 +289,12 @@ enum mydev_tx_state {
  * @done: bytes that the device has taken
  * @owner: id of the client that wrote it
  * @client: the same, NULL once that is closed
+ * @exchange: number of the exchange whose question it is a part of, or 0
  * @zero: a packet without bytes ends it
  * @flying: the host controller has it
+ * @error: why the device has not taken it, -EPIPE or -EIO, or 0
  * @doomed: it will not be sent any more
- * @asks: the last of an exchange: the answer comes from here on
+ * @asks: the last of its message
  * @dev: back pointer for the completion
  *
  * All but @urb, @data and @dev under tx->lock.
@@ -303,6 +307,8 @@ struct mydev_send {
 	u32 done;
 	u32 owner;
 	struct mydev_client *client;
+	int error;
+	u32 exchange;
 	bool zero;
 	bool flying;
 	bool doomed;
@@ -320,14 +326,19 @@ struct mydev_send {
  * @flying: how many the host controller has
  * @state: see enum mydev_tx_state
  * @pauses: reasons not to run, see power.c
+ * @cutting: who is about to unlink what was flying behind an error
  * @halted: the endpoint needs a clear halt before the next try
- * @poisoned: transfers refuse to be submitted, under @mutex
+ * @doubt: an error of the bus: wait whether an unplug follows
+ * @blocked: transfers refuse to be submitted, under @mutex
+ * @maxp: wMaxPacketSize of the endpoint in use, 0 without one
+ * @epoch: how often what was queued has been cancelled for all
  * @awake: sending keeps the device from suspending
  * @progress: when the device last took something, or there was nothing to take,
  *	jiffies
  * @turn: the client whose message is being queued, or NULL
  * @lease: the client that alone may send and control, or NULL
- * @wait: for the turn, the lease, and room: writers and pollers
+ * @waiters: for the turn, in the order in which they came
+ * @wait: for the lease to end, and of pollers for the turn and room
  * @quiet: woken when no transfer is flying any more
  * @work: recovers from errors, gives up what closed clients cannot send
  * @transfers: counter, see struct mydev_stats
@@ -347,12 +358,17 @@ struct mydev_tx {
 	unsigned int flying;
 	enum mydev_tx_state state;
 	unsigned int pauses;
+	unsigned int cutting;
 	bool halted;
-	bool poisoned;
+	bool doubt;
+	bool blocked;
+	unsigned int maxp;
+	u32 epoch;
 	bool awake;
 	unsigned long progress;
 	struct mydev_client *turn;
 	struct mydev_client *lease;
+	struct list_head waiters;
 	wait_queue_head_t wait;
 	wait_queue_head_t quiet;
 	struct delayed_work work;
@@ -364,6 +380,7 @@ struct mydev_tx {
 /**
  * struct mydev_exchange - an answer that somebody waits for
  * @client: who
+ * @number: of the exchange, never 0
  * @data: memory for it
  * @room: bytes of @data
  * @length: bytes of the answer so far
@@ -375,6 +392,7 @@ struct mydev_tx {
  */
 struct mydev_exchange {
 	struct mydev_client *client;
+	u32 number;
 	u8 *data;
 	u32 room;
 	u32 length;
@@ -421,9 +439,10 @@ struct mydev_counters {
  * @counters: under @rx_lock
  * @tx: the sending side
  * @exchange: the answer that is waited for, or NULL; under @rx_lock
+ * @last_exchange: number of the last one, under @rx_lock
  * @controls: control requests in progress; poisoned by disconnect
- * @sleep_event: what clients are told after a sleep, MYDEV_EVENT_* or 0;
- *	written by suspend, read by resume
+ * @asleep: suspend has paused us; it, and the next, by PM callbacks only
+ * @sleep_event: what clients are told after the sleep, MYDEV_EVENT_* or 0
  * @debugfs: the directory of this device
  * @clients: all open files, under @rx_lock
  * @nr_clients: length of @clients, under @rx_mutex and @rx_lock
@@ -450,9 +469,11 @@ struct mydev_device {
 	struct mydev_pool pool;
 	struct mydev_counters counters;
 	struct mydev_exchange *exchange;
+	u32 last_exchange;
 
 	struct mydev_tx tx;
 	struct usb_anchor controls;
+	bool asleep;
 	u32 sleep_event;
 
 	struct dentry *debugfs;
@@ -503,6 +524,7 @@ struct mydev_device {
  * @terminate: see MYDEV_CONFIG_TERMINATE; this and the rest under tx.lock
  * @sends: transfers of this client in tx->queue
  * @send_error: negative errno that the next call reports, or 0
+ * @errors: how many there were
  * @written_bytes: see struct mydev_stats
  * @sent_bytes: see struct mydev_stats
  * @failed_bytes: see struct mydev_stats
@@ -548,6 +570,7 @@ struct mydev_client {
 	bool terminate;
 	unsigned int sends;
 	int send_error;
+	u32 errors;
 	u64 written_bytes;
 	u64 sent_bytes;
 	u64 failed_bytes;
@@ -632,7 +655,7 @@ void mydev_rx_settle(struct mydev_device *dev);
 u32 mydev_rx_state(const struct mydev_device *dev);
 void mydev_rx_pause(struct mydev_device *dev);
 void mydev_rx_unpause(struct mydev_device *dev, u32 event);
-int mydev_rx_clear_halt(struct mydev_device *dev);
+int mydev_rx_clear_halt(struct mydev_device *dev, unsigned int address);
 void mydev_rx_shutdown(struct mydev_device *dev);
 
 /* stall.c */
@@ -658,19 +681,21 @@ int mydev_tx_alloc(struct mydev_device *dev);
 void mydev_tx_free(struct mydev_device *dev);
 void mydev_tx_target(struct mydev_device *dev);
 void mydev_tx_complete(struct urb *urb);
-ssize_t mydev_tx_send(struct mydev_client *client, struct iov_iter *from,
-		      bool nonblock, bool ask);
+ssize_t mydev_tx_ask(struct mydev_client *client, struct iov_iter *from,
+		     u32 exchange, unsigned long deadline);
 ssize_t mydev_tx_write(struct mydev_client *client, struct iov_iter *from,
 		       bool nonblock);
 int mydev_tx_take_error(struct mydev_client *client);
 int mydev_tx_sync(struct mydev_client *client);
 __poll_t mydev_tx_poll(struct mydev_client *client);
 void mydev_tx_stats(struct mydev_client *client, struct mydev_stats *stats);
-void mydev_tx_abandon(struct mydev_client *client);
+void mydev_tx_abandon(struct mydev_client *client, u32 exchange);
+void mydev_tx_cut(struct mydev_device *dev);
 void mydev_tx_leave(struct mydev_client *client);
 void mydev_tx_forsaken(struct mydev_device *dev);
+void mydev_tx_judge(struct mydev_device *dev);
 void mydev_tx_drop_doomed(struct mydev_device *dev, bool all);
-void mydev_tx_fail_all(struct mydev_device *dev, int error);
+void mydev_tx_fail_all(struct mydev_device *dev);
 void mydev_tx_resume_queue(struct mydev_device *dev);
 void mydev_tx_rest(struct mydev_device *dev);
 
@@ -679,13 +704,14 @@ void mydev_tx_work(struct work_struct *work);
 void mydev_tx_pause(struct mydev_device *dev);
 void mydev_tx_unpause(struct mydev_device *dev);
 void mydev_tx_cancel_queued(struct mydev_device *dev);
-int mydev_tx_clear_halt(struct mydev_device *dev);
+int mydev_tx_clear_halt(struct mydev_device *dev, unsigned int address);
 void mydev_tx_shutdown(struct mydev_device *dev);
 
 /* turn.c */
 int mydev_turn_allowed(struct mydev_client *client);
-int mydev_turn_take(struct mydev_client *client, bool nonblock);
+int mydev_turn_take(struct mydev_client *client, bool nonblock, long timeout);
 void mydev_turn_drop(struct mydev_client *client);
+void mydev_turn_refuse(struct mydev_device *dev);
 void mydev_turn_revoke(struct mydev_client *client);
 int mydev_lease_acquire(struct mydev_client *client, u32 timeout_ms,
 			bool nonblock);
@@ -693,7 +719,7 @@ void mydev_lease_release(struct mydev_client *client);
 ssize_t mydev_lease_show(struct mydev_device *dev, char *buf);
 
 /* transact.c */
-void mydev_exchange_ask(struct mydev_device *dev);
+void mydev_exchange_ask(struct mydev_device *dev, u32 number);
 void mydev_exchange_feed(struct mydev_device *dev, const void *data, u32 length,
 			 bool end);
 int mydev_transact(struct mydev_client *client, struct mydev_transact *arg,
@@ -701,6 +727,7 @@ int mydev_transact(struct mydev_client *client, struct mydev_transact *arg,
 
 /* control.c */
 int mydev_control_allowed(struct mydev_device *dev, u8 type, u16 index);
+int mydev_control_errno(struct mydev_device *dev, int status);
 int mydev_control(struct mydev_client *client, struct mydev_control *arg);
 int mydev_clear_halt(struct mydev_client *client, u32 address);
 

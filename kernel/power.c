@@ -5,6 +5,7 @@
  */
 #include <linux/pm.h>
 #include <linux/pm_runtime.h>
+#include <linux/sched/signal.h>
 
 #include "mydev.h"
 
@@ -70,18 +71,25 @@ void mydev_let_sleep(struct mydev_device *dev)
 
 /**
  * mydev_lock_usb() - own the USB device, as usbcore does for a probe
- * @dev: the device
+ * @dev: the device, kept awake by the caller
  *
  * While we do, it is neither disconnected nor reset nor configured by others.
  *
  * Context: process context, none of our locks held.
- * Return: 0 or -ENODEV.
+ * Return: 0, -ENODEV, -EINTR or -EIO.
  */
 static int mydev_lock_usb(struct mydev_device *dev)
 {
-	/* Gives up where somebody who has the lock waits for our disconnect. */
-	if (usb_lock_device_for_reset(dev->udev, dev->intf))
-		return READ_ONCE(dev->gone) ? -ENODEV : -EIO;
+	int ret;
+
+	/* Not waited for: who has the lock may wait for our disconnect. */
+	do {
+		if (signal_pending(current))
+			return -EINTR;
+		ret = usb_lock_device_for_reset(dev->udev, dev->intf);
+	} while (ret == -EBUSY);
+	if (ret)
+		return ret == -ENODEV || ret == -EINTR ? -ENODEV : -EIO;
 	/* Disconnect needs the lock: what is so now stays so. */
 	if (READ_ONCE(dev->gone)) {
 		usb_unlock_device(dev->udev);
@@ -94,18 +102,22 @@ static int mydev_lock_usb(struct mydev_device *dev)
 static int mydev_use_alternate(struct mydev_device *dev,
 			       struct usb_host_interface *setting)
 {
+	u8 interface = dev->info.interface_number;
 	int ret;
 
-	ret = usb_set_interface(dev->udev, dev->info.interface_number,
+	ret = usb_set_interface(dev->udev, interface,
 				setting->desc.bAlternateSetting);
-	if (ret)
-		return ret == -EPIPE || ret == -ENODEV || ret == -ENOMEM ? ret
-									 : -EIO;
+	if (ret) {
+		/* usbcore has disabled the endpoints of the one in use. */
+		if (usb_set_interface(dev->udev, interface,
+				      dev->info.alternate_setting))
+			usb_queue_reset_device(dev->intf);
+		return mydev_control_errno(dev, ret);
+	}
 	spin_lock_irq(&dev->rx_lock);
 	mydev_describe_endpoints(dev, setting);
 	spin_unlock_irq(&dev->rx_lock);
 	mydev_rx_target(dev);
-	mydev_tx_target(dev);
 	mydev_tx_cancel_queued(dev);
 	return 0;
 }
@@ -129,25 +141,29 @@ int mydev_set_alternate(struct mydev_client *client, u32 number)
 	ret = mydev_turn_allowed(client);
 	if (ret)
 		return ret;
-	ret = mydev_lock_usb(dev);
-	if (ret)
-		return ret;
 	ret = mydev_awaken(dev);
 	if (ret)
-		goto out_unlock;
+		return ret;
+	ret = mydev_lock_usb(dev);
+	if (ret)
+		goto out_sleep;
 
 	setting = usb_altnum_to_altsetting(dev->intf, number);
-	if (!setting || !mydev_rx_fits(dev, setting)) {
+	if (!setting) {
 		ret = -ERANGE;
-		goto out_sleep;
+		goto out_unlock;
 	}
+	/* Paused, the geometry does not change any more. */
 	mydev_pause(dev);
-	ret = mydev_use_alternate(dev, setting);
+	if (mydev_rx_fits(dev, setting))
+		ret = mydev_use_alternate(dev, setting);
+	else
+		ret = -ERANGE;
 	mydev_unpause(dev, ret ? 0 : MYDEV_EVENT_ALTERNATE);
-out_sleep:
-	mydev_let_sleep(dev);
 out_unlock:
 	usb_unlock_device(dev->udev);
+out_sleep:
+	mydev_let_sleep(dev);
 	return ret;
 }
 
@@ -169,15 +185,20 @@ int mydev_reset(struct mydev_client *client)
 	ret = mydev_turn_allowed(client);
 	if (ret)
 		return ret;
-	ret = mydev_lock_usb(dev);
+	ret = mydev_awaken(dev);
 	if (ret)
 		return ret;
+	ret = mydev_lock_usb(dev);
+	if (ret)
+		goto out_sleep;
 	ret = usb_reset_device(dev->udev);
 	usb_unlock_device(dev->udev);
-	if (!ret)
-		return 0;
 	/* It came back as another one, or not at all. */
-	return ret == -ENODEV || ret == -ENOMEM ? ret : -EIO;
+	if (ret)
+		ret = ret == -ENODEV || ret == -ENOMEM ? ret : -EIO;
+out_sleep:
+	mydev_let_sleep(dev);
+	return ret;
 }
 
 /* The kernel tells no driver of a setting that it could not restore. */
@@ -203,6 +224,10 @@ int mydev_suspend(struct usb_interface *intf, pm_message_t message)
 {
 	struct mydev_device *dev = usb_get_intfdata(intf);
 
+	/* usbcore may ask twice, where it could not suspend the device itself. */
+	if (dev->asleep)
+		return 0;
+	dev->asleep = true;
 	/* By itself it sleeps only where there is no stream to be disturbed. */
 	dev->sleep_event = PMSG_IS_AUTO(message) ? 0 : MYDEV_EVENT_RESUME;
 	mydev_pause(dev);
@@ -213,6 +238,9 @@ int mydev_resume(struct usb_interface *intf)
 {
 	struct mydev_device *dev = usb_get_intfdata(intf);
 
+	if (!dev->asleep)
+		return 0;
+	dev->asleep = false;
 	mydev_unpause(dev, dev->sleep_event);
 	return 0;
 }
@@ -220,6 +248,11 @@ int mydev_resume(struct usb_interface *intf)
 /* The device lost its power while the system slept. */
 int mydev_reset_resume(struct usb_interface *intf)
 {
-	mydev_after_reset(usb_get_intfdata(intf));
+	struct mydev_device *dev = usb_get_intfdata(intf);
+
+	if (!dev->asleep)
+		return 0;
+	dev->asleep = false;
+	mydev_after_reset(dev);
 	return 0;
 }

@@ -296,7 +296,8 @@ static void mydev_read_unpin(struct mydev_client *client,
 	bool hungry;
 
 	spin_lock_irq(&dev->rx_lock);
-	for (i = 0; i < batch->nr; i++) {
+	/* Of a client that was revoked meanwhile nothing is left to count. */
+	for (i = 0; i < batch->nr && !client->revoked; i++) {
 		const struct mydev_packet *pkt = &batch->pkts[i];
 		size_t need = mydev_batch_need(batch, pkt);
 

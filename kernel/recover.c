@@ -3,17 +3,21 @@
  * Sending, when it does not go by itself: stops, pauses, and what comes after
  * an error.
  *
- * A stop poisons the transfers: that brings back what is flying, and what is
- * submitted meanwhile by who has the turn stays in the queue.
+ * A stop blocks the transfers and takes back what is flying, from the back: what
+ * the device takes meanwhile is in order, and what it has not taken stays in the
+ * queue. So does what is submitted meanwhile by who has the turn.
  */
 #include "mydev.h"
+
+/* An error of the bus may be the first sign of an unplug: wait for that. */
+#define MYDEV_TX_DOUBT (HZ / 5)
 
 static bool mydev_tx_is_quiet(struct mydev_tx *tx)
 {
 	bool quiet;
 
 	spin_lock_irq(&tx->lock);
-	quiet = !tx->flying;
+	quiet = !tx->flying && !tx->cutting;
 	spin_unlock_irq(&tx->lock);
 	return quiet;
 }
@@ -31,11 +35,15 @@ static void mydev_tx_quiesce(struct mydev_device *dev)
 	unsigned int i;
 
 	lockdep_assert_held(&tx->mutex);
-	if (tx->poisoned)
+	if (tx->blocked)
 		return;
 	for (i = 0; tx->sends && i < MYDEV_SENDS; i++)
-		usb_poison_urb(tx->sends[i].urb);
-	tx->poisoned = true;
+		usb_block_urb(tx->sends[i].urb);
+	tx->blocked = true;
+	mydev_tx_cut(dev);
+	/* Now all of them at once, and their completions. */
+	for (i = 0; tx->sends && i < MYDEV_SENDS; i++)
+		usb_kill_urb(tx->sends[i].urb);
 	wait_event(tx->quiet, mydev_tx_is_quiet(tx));
 }
 
@@ -48,7 +56,7 @@ static void mydev_tx_unquiesce(struct mydev_device *dev)
 	lockdep_assert_held(&tx->mutex);
 	for (i = 0; tx->sends && i < MYDEV_SENDS; i++)
 		usb_unpoison_urb(tx->sends[i].urb);
-	tx->poisoned = false;
+	tx->blocked = false;
 }
 
 /**
@@ -60,12 +68,22 @@ static void mydev_tx_unquiesce(struct mydev_device *dev)
 static void mydev_tx_recover(struct mydev_device *dev)
 {
 	struct mydev_tx *tx = &dev->tx;
-	bool halted, paused;
+	bool halted, paused, doubt;
 	int ret = 0;
 
 	mydev_tx_quiesce(dev);
 
 	spin_lock_irq(&tx->lock);
+	doubt = tx->doubt;
+	tx->doubt = false;
+	spin_unlock_irq(&tx->lock);
+	if (doubt) {
+		schedule_delayed_work(&tx->work, MYDEV_TX_DOUBT);
+		return;
+	}
+
+	spin_lock_irq(&tx->lock);
+	mydev_tx_judge(dev);
 	mydev_tx_drop_doomed(dev, false);
 	halted = tx->halted;
 	paused = tx->pauses;
@@ -84,12 +102,10 @@ static void mydev_tx_recover(struct mydev_device *dev)
 		tx->halted = false;
 	} else {
 		/* Those who write next will have us try again. */
-		tx->errors++;
 		dev_warn_ratelimited(&dev->dev,
 				     "cannot clear a stall of sending (%d)\n",
 				     ret);
-		mydev_tx_fail_all(dev, -EIO);
-		mydev_tx_drop_doomed(dev, false);
+		mydev_tx_fail_all(dev);
 	}
 	spin_unlock_irq(&tx->lock);
 
@@ -134,7 +150,7 @@ void mydev_tx_pause(struct mydev_device *dev)
 	mutex_lock(&tx->mutex);
 	spin_lock_irq(&tx->lock);
 	tx->pauses++;
-	if (tx->state == MYDEV_TX_RUNNING)
+	if (tx->state != MYDEV_TX_GONE)
 		tx->state = MYDEV_TX_STOPPED;
 	spin_unlock_irq(&tx->lock);
 	mydev_tx_quiesce(dev);
@@ -173,9 +189,11 @@ void mydev_tx_cancel_queued(struct mydev_device *dev)
 	struct mydev_tx *tx = &dev->tx;
 
 	mutex_lock(&tx->mutex);
+	mydev_tx_target(dev);
 	spin_lock_irq(&tx->lock);
-	mydev_tx_fail_all(dev, -EIO);
-	mydev_tx_drop_doomed(dev, false);
+	/* Also for a message that has begun, and has nothing queued just now. */
+	tx->epoch++;
+	mydev_tx_fail_all(dev);
 	tx->halted = false;
 	spin_unlock_irq(&tx->lock);
 	mutex_unlock(&tx->mutex);
@@ -184,20 +202,20 @@ void mydev_tx_cancel_queued(struct mydev_device *dev)
 /**
  * mydev_tx_clear_halt() - clear the halt of the OUT endpoint
  * @dev: the device, not gone
+ * @address: of the endpoint
  *
  * What is queued goes on afterwards.
  *
  * Context: gate held for reading; talks to the device.
  * Return: 0 or a negative errno of usbcore.
  */
-int mydev_tx_clear_halt(struct mydev_device *dev)
+int mydev_tx_clear_halt(struct mydev_device *dev, unsigned int address)
 {
 	struct mydev_tx *tx = &dev->tx;
 	int ret;
 
 	mydev_tx_pause(dev);
-	ret = usb_clear_halt(dev->udev,
-			     usb_sndbulkpipe(dev->udev, dev->info.ep_out));
+	ret = usb_clear_halt(dev->udev, usb_sndbulkpipe(dev->udev, address));
 	spin_lock_irq(&tx->lock);
 	if (!ret)
 		tx->halted = false;
@@ -227,8 +245,7 @@ void mydev_tx_shutdown(struct mydev_device *dev)
 	mydev_tx_drop_doomed(dev, true);
 	awake = tx->awake;
 	tx->awake = false;
-	/* For the turn, the lease, and room. */
-	wake_up_all(&tx->wait);
+	mydev_turn_refuse(dev);
 	spin_unlock_irq(&tx->lock);
 	mutex_unlock(&tx->mutex);
 

@@ -95,9 +95,8 @@ static void mydev_rx_rest(struct mydev_device *dev)
  * @dev: the device, not gone; its ring is quiet
  * @halted: its endpoint was stalled
  *
- * After errors on the bus the first retry is a plain one. Where that was not
- * enough the two sides may disagree about the data toggle, which clearing a
- * halt resets on both.
+ * After any error the two sides may disagree about the data toggle, which
+ * clearing a halt resets on both.
  *
  * Context: gate held for reading, rx_mutex held; talks to the device.
  * Return: 0 or a negative errno.
@@ -106,7 +105,7 @@ static int mydev_rx_mend(struct mydev_device *dev, bool halted)
 {
 	int ret;
 
-	if (!halted && dev->rx.failures < 2)
+	if (!halted && !dev->rx.failures)
 		return 0;
 	ret = usb_clear_halt(dev->udev,
 			     usb_rcvbulkpipe(dev->udev, dev->info.ep_in));
@@ -380,17 +379,17 @@ void mydev_rx_unpause(struct mydev_device *dev, u32 event)
 /**
  * mydev_rx_clear_halt() - clear the halt of the IN endpoint
  * @dev: the device, not gone
+ * @address: of the endpoint
  *
  * Context: gate held for reading; talks to the device.
  * Return: 0 or a negative errno of usbcore.
  */
-int mydev_rx_clear_halt(struct mydev_device *dev)
+int mydev_rx_clear_halt(struct mydev_device *dev, unsigned int address)
 {
 	int ret;
 
 	mydev_rx_pause(dev);
-	ret = usb_clear_halt(dev->udev,
-			     usb_rcvbulkpipe(dev->udev, dev->info.ep_in));
+	ret = usb_clear_halt(dev->udev, usb_rcvbulkpipe(dev->udev, address));
 	if (!ret) {
 		spin_lock_irq(&dev->rx_lock);
 		dev->rx.halted = false;

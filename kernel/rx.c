@@ -206,7 +206,8 @@ static void mydev_rx_deliver(struct mydev_device *dev, const struct urb *urb,
 	if (pkt.length == urb->transfer_buffer_length)
 		pkt.flags = MYDEV_PACKET_CONTINUES;
 	if (unlikely(dev->exchange))
-		mydev_exchange_feed(dev, buf->data, pkt.length, !pkt.flags);
+		mydev_exchange_feed(dev, buf->data, pkt.length,
+				    !pkt.flags && !urb->status);
 
 	if (!pkt.length) {
 		pkt.buf = NULL;

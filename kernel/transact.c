@@ -20,15 +20,16 @@
 /**
  * mydev_exchange_ask() - the device has the question
  * @dev: the device
+ * @number: of the exchange, which may be over
  *
  * Context: any; takes rx_lock.
  */
-void mydev_exchange_ask(struct mydev_device *dev)
+void mydev_exchange_ask(struct mydev_device *dev, u32 number)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&dev->rx_lock, flags);
-	if (dev->exchange)
+	if (dev->exchange && dev->exchange->number == number)
 		dev->exchange->asked = true;
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
 }
@@ -81,12 +82,41 @@ static int mydev_exchange_state(struct mydev_exchange *x)
 	return ret;
 }
 
-static void mydev_exchange_set(struct mydev_device *dev,
-			       struct mydev_exchange *x)
+static void mydev_exchange_begin(struct mydev_exchange *x)
 {
+	struct mydev_device *dev = x->client->dev;
+
 	spin_lock_irq(&dev->rx_lock);
+	x->number = ++dev->last_exchange ?: ++dev->last_exchange;
 	dev->exchange = x;
 	spin_unlock_irq(&dev->rx_lock);
+}
+
+static void mydev_exchange_end(struct mydev_device *dev)
+{
+	spin_lock_irq(&dev->rx_lock);
+	dev->exchange = NULL;
+	spin_unlock_irq(&dev->rx_lock);
+}
+
+/**
+ * mydev_exchange_wait() - wait for the answer
+ * @x: the exchange, its question is queued
+ * @deadline: jiffies
+ *
+ * Return: 0 or a negative errno; never -ERESTARTSYS, as asking again is not
+ * what a program expects.
+ */
+static int mydev_exchange_wait(struct mydev_exchange *x, unsigned long deadline)
+{
+	long left = max_t(long, deadline - jiffies, 1);
+	int ret;
+
+	left = wait_event_interruptible_timeout(
+		x->client->wait, (ret = mydev_exchange_state(x)) <= 0, left);
+	if (left > 0)
+		return ret;
+	return left ? -EINTR : -ETIMEDOUT;
 }
 
 /**
@@ -94,49 +124,38 @@ static void mydev_exchange_set(struct mydev_device *dev,
  * @x: the exchange; its client has the turn
  * @question: what to send
  * @length: bytes of it
- * @timeout: jiffies for all of it
+ * @deadline: jiffies
  *
- * Return: 0 or a negative errno; -ERESTARTSYS only as long as the device has
- * got nothing.
+ * Return: 0 or a negative errno; -ERESTARTSYS only as long as nothing was sent.
  */
 static int mydev_exchange(struct mydev_exchange *x, void *question, u32 length,
-			  long timeout)
+			  unsigned long deadline)
 {
 	struct mydev_client *client = x->client;
 	struct kvec vec = { .iov_base = question, .iov_len = length };
 	struct iov_iter iter;
 	ssize_t sent;
-	long left;
 	int ret;
 
-	/* Room for the whole of it: nothing of a question is sent before. */
-	iov_iter_kvec(&iter, ITER_SOURCE, &vec, 1, length);
 	mydev_client_want(client);
-	mydev_exchange_set(client->dev, x);
-
-	sent = mydev_tx_send(client, &iter, false, true);
-	if (sent < 0) {
+	mydev_exchange_begin(x);
+	iov_iter_kvec(&iter, ITER_SOURCE, &vec, 1, length);
+	sent = mydev_tx_ask(client, &iter, x->number, deadline);
+	if (sent == length) {
+		ret = mydev_exchange_wait(x, deadline);
+	} else if (sent < 0) {
 		ret = sent;
-		goto out;
-	}
-	/* Cut short in the middle: the same as an error, or a signal. */
-	left = sent < length
-		       ? -ERESTARTSYS
-		       : wait_event_interruptible_timeout(
-				 client->wait,
-				 (ret = mydev_exchange_state(x)) <= 0, timeout);
-	if (left == -ERESTARTSYS) {
+	} else {
+		/* Cut short in the middle; a signal, unless there is more to it. */
 		ret = mydev_exchange_state(x);
-		if (ret == 1)
-			ret = -EINTR;
-	} else if (!left) {
-		ret = -ETIMEDOUT;
+		if (ret >= 0)
+			ret = time_before(jiffies, deadline) ? -EINTR
+							     : -ETIMEDOUT;
 	}
 	/* A question that the device has not taken is not asked any more. */
 	if (ret)
-		mydev_tx_abandon(client);
-out:
-	mydev_exchange_set(client->dev, NULL);
+		mydev_tx_abandon(client, x->number);
+	mydev_exchange_end(client->dev);
 	return ret;
 }
 
@@ -155,6 +174,7 @@ int mydev_transact(struct mydev_client *client, struct mydev_transact *arg,
 	struct mydev_device *dev = client->dev;
 	u32 timeout_ms = arg->timeout_ms ?: MYDEV_DEFAULT_TIMEOUT_MS;
 	struct mydev_exchange x = { .client = client, .room = arg->in_length };
+	unsigned long deadline = jiffies + msecs_to_jiffies(timeout_ms);
 	void *question;
 	int ret;
 
@@ -164,7 +184,7 @@ int mydev_transact(struct mydev_client *client, struct mydev_transact *arg,
 	    !arg->in_length || arg->in_length > MYDEV_MAX_EXCHANGE ||
 	    timeout_ms > MYDEV_MAX_TIMEOUT_MS)
 		return -ERANGE;
-	if (!client->member || !dev->info.ep_in || !dev->info.ep_out)
+	if (!client->member || !dev->has_out)
 		return READ_ONCE(dev->gone) ? -ENODEV : -EOPNOTSUPP;
 
 	question =
@@ -177,11 +197,10 @@ int mydev_transact(struct mydev_client *client, struct mydev_transact *arg,
 		goto out;
 	}
 
-	ret = mydev_turn_take(client, nonblock);
+	ret = mydev_turn_take(client, nonblock, msecs_to_jiffies(timeout_ms));
 	if (ret)
 		goto out;
-	ret = mydev_exchange(&x, question, arg->out_length,
-			     msecs_to_jiffies(timeout_ms));
+	ret = mydev_exchange(&x, question, arg->out_length, deadline);
 	mydev_turn_drop(client);
 	mydev_tx_rest(dev);
 	if (ret)

@@ -6,6 +6,7 @@
  * the wire. The lease is taken by a program for as long as it likes, and keeps
  * all others from sending and controlling.
  */
+#include <linux/completion.h>
 #include <linux/poll.h>
 #include <linux/sysfs.h>
 
@@ -42,46 +43,111 @@ int mydev_turn_allowed(struct mydev_client *client)
 	return ret;
 }
 
-static int mydev_turn_try(struct mydev_client *client)
+/**
+ * struct mydev_waiter - a thread that waits for the turn
+ * @list: in tx->waiters until it is told
+ * @client: whose thread
+ * @told: it has the turn, or will not get it
+ * @ret: 0 or a negative errno, valid when told
+ */
+struct mydev_waiter {
+	struct list_head list;
+	struct mydev_client *client;
+	struct completion told;
+	int ret;
+};
+
+/* Context: tx.lock held. */
+static void mydev_turn_tell(struct mydev_waiter *waiter, int ret)
 {
-	struct mydev_tx *tx = &client->dev->tx;
+	list_del_init(&waiter->list);
+	waiter->ret = ret;
+	complete(&waiter->told);
+}
+
+/* Context: tx.lock held. The turn is free: it goes to who has waited longest. */
+static void mydev_turn_pass(struct mydev_device *dev)
+{
+	struct mydev_tx *tx = &dev->tx;
+	struct mydev_waiter *waiter;
 	int ret;
 
-	spin_lock_irq(&tx->lock);
-	ret = mydev_turn_check(client);
-	if (!ret && tx->turn)
-		ret = -EAGAIN;
-	if (!ret)
-		tx->turn = client;
-	spin_unlock_irq(&tx->lock);
-	return ret;
+	tx->turn = NULL;
+	while (!tx->turn && !list_empty(&tx->waiters)) {
+		waiter = list_first_entry(&tx->waiters, struct mydev_waiter,
+					  list);
+		ret = mydev_turn_check(waiter->client);
+		if (!ret)
+			tx->turn = waiter->client;
+		mydev_turn_tell(waiter, ret);
+	}
+	if (!tx->turn && waitqueue_active(&tx->wait))
+		wake_up_interruptible_poll(&tx->wait, EPOLLOUT | EPOLLWRNORM);
+}
+
+/**
+ * mydev_turn_refuse() - some of those who wait may not send any more
+ * @dev: the device; why not is set already
+ *
+ * Context: tx.lock held.
+ */
+void mydev_turn_refuse(struct mydev_device *dev)
+{
+	struct mydev_waiter *waiter, *next;
+	int ret;
+
+	list_for_each_entry_safe(waiter, next, &dev->tx.waiters, list) {
+		ret = mydev_turn_check(waiter->client);
+		if (ret)
+			mydev_turn_tell(waiter, ret);
+	}
+	/* Those who wait for the lease, and pollers. */
+	wake_up_all(&dev->tx.wait);
 }
 
 /**
  * mydev_turn_take() - wait for the turn
  * @client: of a file that is open for writing
  * @nonblock: do not wait
+ * @timeout: jiffies, or MAX_SCHEDULE_TIMEOUT
  *
  * Those who wait get it in the order in which they came.
  *
  * Context: process context.
- * Return: 0, -EAGAIN, -ERESTARTSYS, -EBUSY, -ENODEV or -ESTALE.
+ * Return: 0, -EAGAIN, -ERESTARTSYS, -ETIMEDOUT, -EBUSY, -ENODEV or -ESTALE.
  */
-int mydev_turn_take(struct mydev_client *client, bool nonblock)
+int mydev_turn_take(struct mydev_client *client, bool nonblock, long timeout)
 {
 	struct mydev_tx *tx = &client->dev->tx;
-	int ret, error;
+	struct mydev_waiter waiter = { .client = client };
+	long left;
+	int ret;
 
-	ret = mydev_turn_try(client);
+	init_completion(&waiter.told);
+	spin_lock_irq(&tx->lock);
+	ret = mydev_turn_check(client);
+	if (!ret && !tx->turn) {
+		tx->turn = client;
+	} else if (!ret) {
+		ret = -EAGAIN;
+		if (!nonblock)
+			list_add_tail(&waiter.list, &tx->waiters);
+	}
+	spin_unlock_irq(&tx->lock);
 	if (ret != -EAGAIN || nonblock)
 		return ret;
-	error = wait_event_interruptible_exclusive(
-		tx->wait, (ret = mydev_turn_try(client)) != -EAGAIN);
-	if (error)
-		return error;
-	/* Woken, and cannot use it: the next one may. */
-	if (ret)
-		wake_up_interruptible(&tx->wait);
+
+	left = wait_for_completion_interruptible_timeout(&waiter.told, timeout);
+
+	spin_lock_irq(&tx->lock);
+	/* Told at the last moment is told. */
+	if (list_empty(&waiter.list)) {
+		ret = waiter.ret;
+	} else {
+		list_del(&waiter.list);
+		ret = left < 0 ? -ERESTARTSYS : -ETIMEDOUT;
+	}
+	spin_unlock_irq(&tx->lock);
 	return ret;
 }
 
@@ -91,39 +157,16 @@ int mydev_turn_take(struct mydev_client *client, bool nonblock)
  */
 void mydev_turn_drop(struct mydev_client *client)
 {
-	struct mydev_tx *tx = &client->dev->tx;
+	struct mydev_device *dev = client->dev;
 
-	spin_lock_irq(&tx->lock);
-	tx->turn = NULL;
-	if (waitqueue_active(&tx->wait))
-		wake_up_interruptible_poll(&tx->wait, EPOLLOUT | EPOLLWRNORM);
-	spin_unlock_irq(&tx->lock);
+	spin_lock_irq(&dev->tx.lock);
+	mydev_turn_pass(dev);
+	spin_unlock_irq(&dev->tx.lock);
 }
 
-static int mydev_lease_try(struct mydev_client *client)
+static bool mydev_lease_is_others(struct mydev_client *client)
 {
-	struct mydev_tx *tx = &client->dev->tx;
-	int ret;
-
-	spin_lock_irq(&tx->lock);
-	ret = mydev_turn_check(client);
-	/* A message that has begun is let end. */
-	if (!ret && tx->turn && tx->turn != client)
-		ret = -EAGAIN;
-	if (!ret && tx->lease != client) {
-		tx->lease = client;
-		/* Who waits for the turn is refused now. */
-		wake_up_all(&tx->wait);
-	}
-	spin_unlock_irq(&tx->lock);
-	return ret;
-}
-
-/* Both are waited for: somebody's lease, and somebody's message. */
-static bool mydev_lease_tried(struct mydev_client *client, int *ret)
-{
-	*ret = mydev_lease_try(client);
-	return *ret != -EBUSY && *ret != -EAGAIN;
+	return mydev_turn_allowed(client) == -EBUSY;
 }
 
 /**
@@ -131,6 +174,10 @@ static bool mydev_lease_tried(struct mydev_client *client, int *ret)
  * @client: of a file that is open for writing
  * @timeout_ms: how long to wait for it, U32_MAX for ever
  * @nonblock: do not wait, whatever @timeout_ms says
+ *
+ * A message that is under way is let end: it is waited for like a writer does.
+ * That takes no long time as a rule, so where the lease itself is not to be
+ * waited for, it is done all the same.
  *
  * Context: process context.
  * Return: 0, -EBUSY if it is held and that is not to be waited for, -EAGAIN the
@@ -140,25 +187,35 @@ static bool mydev_lease_tried(struct mydev_client *client, int *ret)
 int mydev_lease_acquire(struct mydev_client *client, u32 timeout_ms,
 			bool nonblock)
 {
-	struct mydev_tx *tx = &client->dev->tx;
-	long timeout = timeout_ms == U32_MAX ? MAX_SCHEDULE_TIMEOUT
-					     : msecs_to_jiffies(timeout_ms);
-	long left;
+	struct mydev_device *dev = client->dev;
+	struct mydev_tx *tx = &dev->tx;
+	long left = msecs_to_jiffies(timeout_ms ?: MYDEV_DEFAULT_TIMEOUT_MS);
+	unsigned long end = jiffies + left;
 	int ret;
 
-	if (mydev_lease_tried(client, &ret))
+	for (;;) {
+		if (timeout_ms == U32_MAX)
+			left = MAX_SCHEDULE_TIMEOUT;
+		else
+			left = max_t(long, end - jiffies, 1);
+		ret = mydev_turn_take(client, nonblock, left);
+		if (ret != -EBUSY || nonblock || !timeout_ms)
+			break;
+		left = wait_event_interruptible_timeout(
+			tx->wait, !mydev_lease_is_others(client), left);
+		if (left <= 0)
+			return left ?: -ETIMEDOUT;
+	}
+	if (ret)
 		return ret;
-	if (nonblock || (!timeout_ms && ret == -EBUSY))
-		return ret;
-	/* A message under way is short, as a rule: wait for that anyway. */
-	if (!timeout_ms)
-		timeout = msecs_to_jiffies(MYDEV_DEFAULT_TIMEOUT_MS);
 
-	left = wait_event_interruptible_timeout(
-		tx->wait, mydev_lease_tried(client, &ret), timeout);
-	if (left < 0)
-		return left;
-	return left ? ret : -ETIMEDOUT;
+	spin_lock_irq(&tx->lock);
+	tx->lease = client;
+	/* Who waits for the turn is refused now. */
+	mydev_turn_refuse(dev);
+	mydev_turn_pass(dev);
+	spin_unlock_irq(&tx->lock);
+	return 0;
 }
 
 /**
@@ -195,7 +252,7 @@ void mydev_turn_revoke(struct mydev_client *client)
 	spin_lock_irq(&tx->lock);
 	if (tx->lease == client)
 		tx->lease = NULL;
-	wake_up_all(&tx->wait);
+	mydev_turn_refuse(client->dev);
 	spin_unlock_irq(&tx->lock);
 }
 

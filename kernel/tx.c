@@ -16,6 +16,7 @@
  * is told to the writer once, by whatever it calls next. Others go on.
  */
 #include <linux/poll.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
 
@@ -36,6 +37,7 @@ void mydev_tx_init(struct mydev_device *dev)
 	mutex_init(&tx->mutex);
 	INIT_LIST_HEAD(&tx->idle);
 	INIT_LIST_HEAD(&tx->queue);
+	INIT_LIST_HEAD(&tx->waiters);
 	init_waitqueue_head(&tx->wait);
 	init_waitqueue_head(&tx->quiet);
 	INIT_DELAYED_WORK(&tx->work, mydev_tx_work);
@@ -63,15 +65,19 @@ void mydev_tx_free(struct mydev_device *dev)
 /**
  * mydev_tx_target() - aim at the endpoint in use
  * @dev: the device; nothing is flying
+ *
+ * Context: tx.mutex held.
  */
 void mydev_tx_target(struct mydev_device *dev)
 {
+	struct mydev_tx *tx = &dev->tx;
 	unsigned int i;
 
-	if (!dev->tx.sends || !dev->info.ep_out)
-		return;
-	for (i = 0; i < MYDEV_SENDS; i++)
-		dev->tx.sends[i].urb->pipe =
+	spin_lock_irq(&tx->lock);
+	tx->maxp = dev->info.ep_out_max_packet;
+	spin_unlock_irq(&tx->lock);
+	for (i = 0; tx->sends && i < MYDEV_SENDS; i++)
+		tx->sends[i].urb->pipe =
 			usb_sndbulkpipe(dev->udev, dev->info.ep_out);
 }
 
@@ -112,8 +118,8 @@ int mydev_tx_alloc(struct mydev_device *dev)
 		}
 		usb_fill_bulk_urb(sends[i].urb, dev->udev, 0, sends[i].data, 0,
 				  mydev_tx_complete, &sends[i]);
-		if (tx->poisoned)
-			usb_poison_urb(sends[i].urb);
+		if (tx->blocked)
+			usb_block_urb(sends[i].urb);
 	}
 	mydev_tx_target(dev);
 
@@ -138,6 +144,7 @@ static void mydev_tx_wake(wait_queue_head_t *wait, __poll_t events)
 /* Context: tx.lock held. The client's next call has an error to tell. */
 static void mydev_tx_set_error(struct mydev_client *client, int error)
 {
+	client->errors++;
 	if (client->send_error)
 		return;
 	client->send_error = error;
@@ -168,58 +175,101 @@ static void mydev_tx_retire(struct mydev_send *send)
 	mydev_tx_wake(tx->turn ? &tx->turn->wait : &tx->wait, 0);
 }
 
-/**
- * mydev_tx_doom() - nothing that a client has queued will be sent
- * @dev: the device
- * @owner: id of the client, 0 for all of them
- *
- * Context: tx.lock held. The work takes them out of the queue.
- */
-static void mydev_tx_doom(struct mydev_device *dev, u32 owner)
+/* Context: tx.lock held. Owner 0 is everybody; true if there is anything. */
+static bool mydev_tx_mark(struct mydev_device *dev, u32 owner)
 {
-	struct mydev_tx *tx = &dev->tx;
 	struct mydev_send *send;
-	bool doomed = false;
+	bool marked = false;
 
-	list_for_each_entry(send, &tx->queue, list) {
+	list_for_each_entry(send, &dev->tx.queue, list) {
 		if (owner && send->owner != owner)
 			continue;
 		send->doomed = true;
-		doomed = true;
+		marked = true;
 	}
-	if (!doomed || tx->state == MYDEV_TX_GONE)
+	return marked;
+}
+
+/* Context: tx.lock held. */
+static void mydev_tx_stop(struct mydev_device *dev, unsigned long delay)
+{
+	struct mydev_tx *tx = &dev->tx;
+
+	if (tx->state == MYDEV_TX_GONE)
 		return;
 	tx->state = MYDEV_TX_STOPPED;
-	mod_delayed_work(system_wq, &tx->work, 0);
+	mod_delayed_work(system_wq, &tx->work, delay);
 }
 
 /**
  * mydev_tx_fail() - a transfer ended with an error
  * @send: in the queue, not flying
- * @error: a negative errno of the bus
+ * @error: a negative errno
+ *
+ * The work tells its writer, unless an unplug comes first.
  *
  * Context: tx.lock held.
  */
 static void mydev_tx_fail(struct mydev_send *send, int error)
 {
-	struct mydev_device *dev = send->dev;
-	struct mydev_tx *tx = &dev->tx;
+	struct mydev_tx *tx = &send->dev->tx;
 
 	tx->errors++;
-	if (error == -EPIPE)
-		tx->halted = true;
-	if (send->doomed)
-		return;
+	send->error = error == -EPIPE ? -EPIPE : -EIO;
+	tx->doubt = error != -EPIPE;
+	mydev_tx_stop(send->dev, 0);
+}
 
-	if (!send->client)
-		dev_warn_ratelimited(
-			&dev->dev,
-			"data of a program that has closed was not taken (%d)\n",
-			error);
-	else
-		mydev_tx_set_error(send->client,
-				   error == -EPIPE ? -EPIPE : -EIO);
-	mydev_tx_doom(dev, send->owner);
+/**
+ * mydev_tx_judge() - tell the writers of what was not taken
+ * @dev: the device; nothing is flying
+ *
+ * What they queued behind that is doomed.
+ *
+ * Context: tx.lock held.
+ */
+void mydev_tx_judge(struct mydev_device *dev)
+{
+	struct mydev_send *send;
+
+	list_for_each_entry(send, &dev->tx.queue, list) {
+		if (!send->error || send->doomed)
+			continue;
+		if (send->client)
+			mydev_tx_set_error(send->client, send->error);
+		else
+			dev_warn_ratelimited(
+				&dev->dev,
+				"data of a program that has closed was not taken (%d)\n",
+				send->error);
+		mydev_tx_mark(dev, send->owner);
+	}
+}
+
+/* A transfer was cut short by us, by usbcore, or by the end of the device. */
+static bool mydev_tx_was_cut(int status)
+{
+	return status == -EPERM || status == -ENOENT || status == -ECONNRESET ||
+	       status == -ESHUTDOWN || status == -ENODEV;
+}
+
+/**
+ * mydev_tx_finished() - has the device got all of a transfer?
+ * @send: not flying
+ * @status: that it ended with
+ *
+ * Cut short when it was through, it may say that it was cut. Of one that ends
+ * with a packet without bytes nobody knows then, and that is sent again: better
+ * one too many, than two messages in one.
+ *
+ * Return: true if so.
+ */
+static bool mydev_tx_finished(const struct mydev_send *send, int status)
+{
+	if (send->done < send->length)
+		return false;
+	return !status ||
+	       (mydev_tx_was_cut(status) && send->length && !send->zero);
 }
 
 /**
@@ -228,38 +278,72 @@ static void mydev_tx_fail(struct mydev_send *send, int error)
  * @status: of the URB, or why it was not submitted
  *
  * Context: tx.lock held.
- * Return: true if the device has the last byte of a question.
+ * Return: the exchange whose question the device has now, or 0.
  */
-static bool mydev_tx_land(struct mydev_send *send, int status)
+static u32 mydev_tx_land(struct mydev_send *send, int status)
 {
 	struct mydev_device *dev = send->dev;
 	struct mydev_tx *tx = &dev->tx;
-	bool asks = false;
+	u32 asked = 0;
 
 	send->flying = false;
 	if (!--tx->flying && waitqueue_active(&tx->quiet))
 		wake_up(&tx->quiet);
 
-	switch (status) {
-	case 0:
-		if (send->done < send->length) {
-			mydev_tx_fail(send, -EIO);
-			break;
-		}
+	if (mydev_tx_finished(send, status)) {
 		tx->transfers++;
-		asks = send->asks;
+		if (send->asks)
+			asked = send->exchange;
 		mydev_tx_retire(send);
-		break;
-	case -EPERM: /* a stop, or the device is on its way out */
-	case -ENOENT:
-	case -ECONNRESET:
-	case -ESHUTDOWN:
-	case -ENODEV:
-		break;
-	default:
-		mydev_tx_fail(send, status);
+	} else if (mydev_tx_was_cut(status)) {
+		/*
+		 * It keeps its place. Where it was not us, disconnect is next,
+		 * or the end of a pause.
+		 */
+		if (tx->state != MYDEV_TX_GONE)
+			tx->state = MYDEV_TX_STOPPED;
+	} else if (tx->state != MYDEV_TX_STOPPED) {
+		mydev_tx_fail(send, status ?: -EIO);
 	}
-	return asks;
+	/* One error is enough: those behind it have not been tried. */
+	return asked;
+}
+
+/**
+ * mydev_tx_cut() - take back what is flying behind an error
+ * @dev: the device
+ *
+ * Some host controllers go on with the next transfer after an error; nothing of
+ * a message is to be sent behind a hole, nor anything out of order.
+ *
+ * Context: any, without locks: a giveback may come from within.
+ */
+void mydev_tx_cut(struct mydev_device *dev)
+{
+	struct urb *flying[MYDEV_SENDS];
+	struct mydev_tx *tx = &dev->tx;
+	struct mydev_send *send;
+	unsigned int i, n = 0;
+	unsigned long flags;
+
+	spin_lock_irqsave(&tx->lock, flags);
+	tx->cutting++;
+	list_for_each_entry_reverse(send, &tx->queue, list)
+	{
+		if (send->flying)
+			flying[n++] = send->urb;
+	}
+	spin_unlock_irqrestore(&tx->lock, flags);
+
+	/* From the back: what is still sent meanwhile comes before those. */
+	for (i = 0; i < n; i++)
+		usb_unlink_urb(flying[i]);
+
+	spin_lock_irqsave(&tx->lock, flags);
+	/* The work submits them again only after this. */
+	if (!--tx->cutting && waitqueue_active(&tx->quiet))
+		wake_up(&tx->quiet);
+	spin_unlock_irqrestore(&tx->lock, flags);
 }
 
 /* Context: tx.lock held. Nothing is sent, nor is about to be. */
@@ -282,8 +366,9 @@ void mydev_tx_complete(struct urb *urb)
 	struct mydev_send *send = urb->context;
 	struct mydev_device *dev = send->dev;
 	struct mydev_tx *tx = &dev->tx;
+	bool failed, rests;
 	unsigned long flags;
-	bool asks, rests;
+	u32 asked;
 
 	spin_lock_irqsave(&tx->lock, flags);
 	send->done += urb->actual_length;
@@ -292,12 +377,18 @@ void mydev_tx_complete(struct urb *urb)
 		send->client->sent_bytes += urb->actual_length;
 	if (urb->actual_length)
 		tx->progress = jiffies;
-	asks = mydev_tx_land(send, urb->status);
+	/* Any error on the bus leaves the two sides' data toggles in doubt. */
+	failed = urb->status && !mydev_tx_was_cut(urb->status);
+	if (failed)
+		tx->halted = true;
+	asked = mydev_tx_land(send, urb->status);
 	rests = mydev_tx_rests(tx);
 	spin_unlock_irqrestore(&tx->lock, flags);
 
-	if (asks)
-		mydev_exchange_ask(dev);
+	if (failed)
+		mydev_tx_cut(dev);
+	if (asked)
+		mydev_exchange_ask(dev, asked);
 	if (rests)
 		usb_autopm_put_interface_async(dev->intf);
 }
@@ -307,8 +398,9 @@ void mydev_tx_complete(struct urb *urb)
  * @send: counted as flying; nobody else submits at this moment
  *
  * Context: process context.
+ * Return: false if it was not taken.
  */
-static void mydev_tx_submit(struct mydev_send *send)
+static bool mydev_tx_submit(struct mydev_send *send)
 {
 	struct mydev_tx *tx = &send->dev->tx;
 	u32 rest = send->length - send->done;
@@ -320,11 +412,41 @@ static void mydev_tx_submit(struct mydev_send *send)
 	send->urb->transfer_flags = send->zero && rest ? URB_ZERO_PACKET : 0;
 	ret = usb_submit_urb(send->urb, GFP_NOIO);
 	if (likely(!ret))
-		return;
+		return true;
 
 	spin_lock_irq(&tx->lock);
 	mydev_tx_land(send, ret);
 	spin_unlock_irq(&tx->lock);
+	return false;
+}
+
+/**
+ * mydev_tx_next() - what is to be submitted next
+ * @dev: the device; the work goes on with what is queued
+ *
+ * Return: a transfer, counted as flying; NULL if there is none, and then sending
+ * is running, or if it has been stopped again.
+ */
+static struct mydev_send *mydev_tx_next(struct mydev_device *dev)
+{
+	struct mydev_tx *tx = &dev->tx;
+	struct mydev_send *send, *next = NULL;
+
+	spin_lock_irq(&tx->lock);
+	if (tx->state != MYDEV_TX_RESUMING)
+		goto out;
+	list_for_each_entry(send, &tx->queue, list) {
+		if (!send->flying) {
+			next = send;
+			next->flying = true;
+			tx->flying++;
+			goto out;
+		}
+	}
+	tx->state = MYDEV_TX_RUNNING;
+out:
+	spin_unlock_irq(&tx->lock);
+	return next;
 }
 
 /**
@@ -336,58 +458,85 @@ static void mydev_tx_submit(struct mydev_send *send)
 void mydev_tx_resume_queue(struct mydev_device *dev)
 {
 	struct mydev_tx *tx = &dev->tx;
-	struct mydev_send *send, *next;
+	struct mydev_send *send;
 
 	lockdep_assert_held(&tx->mutex);
-	for (;;) {
-		next = NULL;
-		spin_lock_irq(&tx->lock);
-		list_for_each_entry(send, &tx->queue, list) {
-			/* A new error, or a client that was killed. */
-			if (send->doomed) {
-				mod_delayed_work(system_wq, &tx->work, 0);
-				spin_unlock_irq(&tx->lock);
-				return;
-			}
-			if (!send->flying) {
-				next = send;
-				break;
-			}
-		}
-		if (!next) {
-			tx->state = MYDEV_TX_RUNNING;
-			spin_unlock_irq(&tx->lock);
-			return;
-		}
-		next->flying = true;
-		tx->flying++;
-		spin_unlock_irq(&tx->lock);
-		mydev_tx_submit(next);
+	spin_lock_irq(&tx->lock);
+	tx->state = MYDEV_TX_RESUMING;
+	spin_unlock_irq(&tx->lock);
+	do
+		send = mydev_tx_next(dev);
+	while (send && mydev_tx_submit(send));
+}
+
+/**
+ * struct mydev_message - a message that is being queued
+ * @maxp: wMaxPacketSize of the endpoint that it began with
+ * @epoch: of @tx when it began
+ * @errors: of the client when it began
+ * @exchange: number of the exchange whose question it is, or 0
+ * @begun: something of it is queued
+ * @deadline: jiffies, until when room may be waited for
+ * @forever: there is no @deadline
+ */
+struct mydev_message {
+	unsigned int maxp;
+	u32 epoch;
+	u32 errors;
+	u32 exchange;
+	bool begun;
+	unsigned long deadline;
+	bool forever;
+};
+
+/**
+ * mydev_tx_may_go_on() - is what comes next of a message still of use?
+ * @client: has the turn
+ * @m: the message
+ *
+ * Context: tx.lock held.
+ * Return: 0, -ENODEV, -ESTALE, -EOPNOTSUPP without an endpoint, or -EPIPE or
+ * -EIO where something that the client has queued before was not taken.
+ */
+static int mydev_tx_may_go_on(struct mydev_client *client,
+			      struct mydev_message *m)
+{
+	struct mydev_tx *tx = &client->dev->tx;
+
+	if (tx->state == MYDEV_TX_GONE)
+		return -ENODEV;
+	if (READ_ONCE(client->revoked))
+		return -ESTALE;
+	if (client->send_error)
+		return client->send_error;
+	if (!m->begun) {
+		m->maxp = tx->maxp;
+		m->epoch = tx->epoch;
+		m->errors = client->errors;
+		return m->maxp ? 0 : -EOPNOTSUPP;
 	}
+	/* Another thread may have been told, but this message has a hole. */
+	return m->epoch == tx->epoch && m->errors == client->errors ? 0 : -EIO;
 }
 
 /**
  * mydev_tx_fill() - get a transfer to fill
  * @client: has the turn
+ * @m: what is to be sent
  * @send: where it goes
  *
- * Return: 0, -EAGAIN, -ENODEV, -ESTALE, or -EPIPE or -EIO where what the client
- * has queued before was not taken.
+ * Return: 0, -EAGAIN, or as mydev_tx_may_go_on().
  */
-static int mydev_tx_fill(struct mydev_client *client, struct mydev_send **send)
+static int mydev_tx_fill(struct mydev_client *client, struct mydev_message *m,
+			 struct mydev_send **send)
 {
 	struct mydev_tx *tx = &client->dev->tx;
 	int ret;
 
 	spin_lock_irq(&tx->lock);
-	if (tx->state == MYDEV_TX_GONE)
-		ret = -ENODEV;
-	else if (READ_ONCE(client->revoked))
-		ret = -ESTALE;
-	else if (client->send_error)
-		ret = client->send_error;
-	else
-		ret = list_empty(&tx->idle) ? -EAGAIN : 0;
+	ret = mydev_tx_may_go_on(client, m);
+	if (!ret && list_empty(&tx->idle))
+		ret = -EAGAIN;
 	if (!ret) {
 		*send = list_first_entry(&tx->idle, struct mydev_send, list);
 		list_del_init(&(*send)->list);
@@ -397,37 +546,46 @@ static int mydev_tx_fill(struct mydev_client *client, struct mydev_send **send)
 }
 
 /* Nobody but the caller, who has the turn, takes from the idle ones. */
-static int mydev_tx_wait_fill(struct mydev_client *client, bool nonblock,
+static int mydev_tx_wait_fill(struct mydev_client *client,
+			      struct mydev_message *m, bool nonblock,
 			      struct mydev_send **send)
 {
-	int ret, error;
+	long left = MAX_SCHEDULE_TIMEOUT;
+	int ret;
 
-	ret = mydev_tx_fill(client, send);
+	ret = mydev_tx_fill(client, m, send);
 	if (ret != -EAGAIN || nonblock)
 		return ret;
-	error = wait_event_interruptible(
-		client->wait, (ret = mydev_tx_fill(client, send)) != -EAGAIN);
-	return error ?: ret;
+	if (!m->forever)
+		left = max_t(long, m->deadline - jiffies, 1);
+	left = wait_event_interruptible_timeout(
+		client->wait, (ret = mydev_tx_fill(client, m, send)) != -EAGAIN,
+		left);
+	if (left < 0)
+		return left;
+	return left ? ret : -ETIMEDOUT;
 }
 
 /**
  * mydev_tx_queue() - have a transfer sent
  * @client: has the turn
+ * @m: what it is a part of
  * @send: filled
  *
  * Return: false if the client may not send any more, as mydev_tx_fill() tells;
  * the transfer is idle again.
  */
-static bool mydev_tx_queue(struct mydev_client *client, struct mydev_send *send)
+static bool mydev_tx_queue(struct mydev_client *client, struct mydev_message *m,
+			   struct mydev_send *send)
 {
 	struct mydev_tx *tx = &client->dev->tx;
 	bool submit, good;
 
 	spin_lock_irq(&tx->lock);
-	good = tx->state != MYDEV_TX_GONE && !client->send_error &&
-	       !READ_ONCE(client->revoked);
+	good = !mydev_tx_may_go_on(client, m);
 	submit = good && tx->state == MYDEV_TX_RUNNING;
 	if (good) {
+		m->begun = true;
 		if (list_empty(&tx->queue))
 			tx->progress = jiffies;
 		list_add_tail(&send->list, &tx->queue);
@@ -496,29 +654,30 @@ void mydev_tx_rest(struct mydev_device *dev)
 /**
  * mydev_tx_message() - queue a message
  * @client: has the turn
- * @from: the message
+ * @m: what to go by
+ * @from: the bytes of it
  * @nonblock: take what there is room for
- * @ask: it is a question: note when the device has all of it
  *
  * Return: bytes queued if any were, else a negative errno.
  */
 static ssize_t mydev_tx_message(struct mydev_client *client,
-				struct iov_iter *from, bool nonblock, bool ask)
+				struct mydev_message *m, struct iov_iter *from,
+				bool nonblock)
 {
 	struct mydev_device *dev = client->dev;
-	unsigned int maxp = dev->info.ep_out_max_packet;
-	size_t size = rounddown(MYDEV_SEND_SIZE, maxp);
 	struct mydev_send *send;
 	ssize_t done = 0;
 	int ret;
 
 	while (iov_iter_count(from)) {
-		size_t length = min(iov_iter_count(from), size), copied;
+		size_t length, copied;
 
-		ret = mydev_tx_wait_fill(client, nonblock, &send);
+		ret = mydev_tx_wait_fill(client, m, nonblock, &send);
 		if (ret)
 			return done ?: ret;
 
+		length = min_t(size_t, iov_iter_count(from),
+			       rounddown(MYDEV_SEND_SIZE, m->maxp));
 		copied = copy_from_iter(send->data, length, from);
 		if (copied < length) {
 			/* Half a transfer would end in a short packet. */
@@ -528,12 +687,14 @@ static ssize_t mydev_tx_message(struct mydev_client *client,
 		}
 		send->length = length;
 		send->done = 0;
+		send->error = 0;
 		send->doomed = false;
 		send->zero = READ_ONCE(client->terminate) &&
-			     !iov_iter_count(from) && !(length % maxp);
-		send->asks = ask && !iov_iter_count(from);
+			     !iov_iter_count(from) && !(length % m->maxp);
+		send->exchange = m->exchange;
+		send->asks = !iov_iter_count(from);
 		/* The reason why not comes with the next try to fill. */
-		if (mydev_tx_queue(client, send))
+		if (mydev_tx_queue(client, m, send))
 			done += length;
 		else
 			iov_iter_revert(from, copied);
@@ -542,16 +703,16 @@ static ssize_t mydev_tx_message(struct mydev_client *client,
 }
 
 /**
- * mydev_tx_send() - send a message; the turn is taken
+ * mydev_tx_send() - send a message
  * @client: has the turn
  * @from: the message
+ * @m: what to go by
  * @nonblock: take what there is room for
- * @ask: it is a question
  *
  * Return: as mydev_tx_write().
  */
-ssize_t mydev_tx_send(struct mydev_client *client, struct iov_iter *from,
-		      bool nonblock, bool ask)
+static ssize_t mydev_tx_send(struct mydev_client *client, struct iov_iter *from,
+			     struct mydev_message *m, bool nonblock)
 {
 	ssize_t ret;
 
@@ -559,11 +720,28 @@ ssize_t mydev_tx_send(struct mydev_client *client, struct iov_iter *from,
 	if (!ret)
 		ret = mydev_tx_wake_up(client->dev);
 	if (!ret)
-		ret = mydev_tx_message(client, from, nonblock, ask);
+		ret = mydev_tx_message(client, m, from, nonblock);
 	/* An error that came meanwhile is this call's to tell. */
 	if (ret == -EPIPE || ret == -EIO)
 		mydev_tx_take_error(client);
 	return ret;
+}
+
+/**
+ * mydev_tx_ask() - send the question of an exchange
+ * @client: has the turn
+ * @from: the question
+ * @exchange: number of the exchange
+ * @deadline: jiffies, until when room may be waited for
+ *
+ * Return: as mydev_tx_write(), or -ETIMEDOUT.
+ */
+ssize_t mydev_tx_ask(struct mydev_client *client, struct iov_iter *from,
+		     u32 exchange, unsigned long deadline)
+{
+	struct mydev_message m = { .exchange = exchange, .deadline = deadline };
+
+	return mydev_tx_send(client, from, &m, false);
 }
 
 /**
@@ -579,16 +757,17 @@ ssize_t mydev_tx_send(struct mydev_client *client, struct iov_iter *from,
 ssize_t mydev_tx_write(struct mydev_client *client, struct iov_iter *from,
 		       bool nonblock)
 {
+	struct mydev_message m = { .forever = true };
 	struct mydev_device *dev = client->dev;
 	ssize_t ret;
 
-	if (!dev->info.ep_out)
+	if (!dev->has_out)
 		return READ_ONCE(dev->gone) ? -ENODEV : -EOPNOTSUPP;
-	ret = mydev_turn_take(client, nonblock);
+	ret = mydev_turn_take(client, nonblock, MAX_SCHEDULE_TIMEOUT);
 	if (ret)
 		return ret;
 	if (iov_iter_count(from))
-		ret = mydev_tx_send(client, from, nonblock, false);
+		ret = mydev_tx_send(client, from, &m, nonblock);
 	mydev_turn_drop(client);
 	mydev_tx_rest(dev);
 	return ret;
@@ -636,6 +815,8 @@ int mydev_tx_sync(struct mydev_client *client)
 {
 	int ret;
 
+	if (!client->dev->has_out)
+		return -EOPNOTSUPP;
 	ret = wait_event_interruptible(client->wait, mydev_tx_drained(client));
 	if (ret)
 		return ret;
@@ -696,16 +877,38 @@ void mydev_tx_stats(struct mydev_client *client, struct mydev_stats *stats)
 /**
  * mydev_tx_abandon() - what a client has queued is not to be sent any more
  * @client: the client
+ * @exchange: of this exchange only; 0 for all of it
  *
  * Nobody is told an error: the caller knows.
  *
  * Context: process context; takes tx.lock.
  */
-void mydev_tx_abandon(struct mydev_client *client)
+void mydev_tx_abandon(struct mydev_client *client, u32 exchange)
 {
-	spin_lock_irq(&client->dev->tx.lock);
-	mydev_tx_doom(client->dev, client->id);
-	spin_unlock_irq(&client->dev->tx.lock);
+	struct mydev_device *dev = client->dev;
+	struct mydev_send *send;
+	bool stop = false;
+
+	spin_lock_irq(&dev->tx.lock);
+	list_for_each_entry(send, &dev->tx.queue, list) {
+		if (send->owner == client->id &&
+		    (!exchange || send->exchange == exchange)) {
+			send->doomed = true;
+			stop = true;
+		}
+	}
+	if (stop)
+		mydev_tx_stop(dev, 0);
+	spin_unlock_irq(&dev->tx.lock);
+}
+
+/* A signal ends the program, as against exit(): it does not want its data sent. */
+static bool mydev_tx_killed(void)
+{
+	const struct signal_struct *signal = current->signal;
+
+	return (signal->flags & SIGNAL_GROUP_EXIT) &&
+	       (signal->group_exit_code & 0x7f);
 }
 
 /**
@@ -728,10 +931,12 @@ void mydev_tx_leave(struct mydev_client *client)
 		if (send->client == client)
 			send->client = NULL;
 	}
-	if (client->sends && (current->flags & PF_SIGNALED))
-		mydev_tx_doom(dev, client->id);
-	else if (client->sends && tx->state != MYDEV_TX_GONE)
+	if (mydev_tx_killed()) {
+		if (mydev_tx_mark(dev, client->id))
+			mydev_tx_stop(dev, 0);
+	} else if (client->sends && tx->state != MYDEV_TX_GONE) {
 		schedule_delayed_work(&tx->work, MYDEV_TX_PATIENCE);
+	}
 	if (client->send_error)
 		dev_warn_ratelimited(
 			&dev->dev,
@@ -768,7 +973,8 @@ void mydev_tx_forsaken(struct mydev_device *dev)
 	dev_warn_ratelimited(
 		&dev->dev,
 		"the device takes no data: giving up what a program that has closed wrote\n");
-	mydev_tx_doom(dev, owner);
+	mydev_tx_mark(dev, owner);
+	mydev_tx_stop(dev, 0);
 }
 
 /**
@@ -790,18 +996,18 @@ void mydev_tx_drop_doomed(struct mydev_device *dev, bool all)
 
 /**
  * mydev_tx_fail_all() - nothing that is queued will be sent, and all are told
- * @dev: the device
- * @error: -EPIPE or -EIO
+ * @dev: the device; nothing is flying
  *
  * Context: tx.lock held.
  */
-void mydev_tx_fail_all(struct mydev_device *dev, int error)
+void mydev_tx_fail_all(struct mydev_device *dev)
 {
 	struct mydev_send *send;
 
 	list_for_each_entry(send, &dev->tx.queue, list) {
-		if (send->client && !send->doomed)
-			mydev_tx_set_error(send->client, error);
+		if (!send->error)
+			send->error = -EIO;
 	}
-	mydev_tx_doom(dev, 0);
+	mydev_tx_judge(dev);
+	mydev_tx_drop_doomed(dev, true);
 }

@@ -225,7 +225,7 @@ void sim_do(const char *format, ...)
 	sim_talk(command, reply, sizeof(reply));
 }
 
-static const char *sim_value(const char *key)
+const char *sim_text(const char *key)
 {
 	static char reply[1024];
 	size_t len = strlen(key);
@@ -241,12 +241,12 @@ static const char *sim_value(const char *key)
 
 uint64_t sim_number(const char *key)
 {
-	return strtoull(sim_value(key), NULL, 10);
+	return strtoull(sim_text(key), NULL, 10);
 }
 
 bool sim_is(const char *state)
 {
-	return !strcmp(sim_value("state"), state);
+	return !strcmp(sim_text("state"), state);
 }
 
 void feed(uint64_t count, const char *size)

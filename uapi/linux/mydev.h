@@ -61,8 +61,8 @@
  *                descriptor that an earlier write() had taken, and all behind
  *                that. Reported once, by whichever call comes first; the stall
  *                is cleared, the next write() starts anew
- *    EIO         the same for an error of the bus, or an endpoint that an
- *                alternate setting or a configuration took away
+ *    EIO         the same for an error of the bus, a reset of the device, or
+ *                another alternate setting; or the device cannot be woken
  *    ENODEV      the device is unplugged
  *    EOPNOTSUPP  the interface has no bulk OUT endpoint
  *    EBADF       the descriptor was not opened for writing
@@ -436,12 +436,13 @@ struct mydev_control {
  *
  * MYDEV_IOC_SET_ALTERNATE: @value is the bAlternateSetting that the interface
  * changes to. Receiving goes on with its endpoints, sequence numbers too;
- * clients get MYDEV_EVENT_ALTERNATE. What was waiting to be sent and is not on
- * the wire goes to the new bulk OUT endpoint, or is EIO if there is none.
+ * clients get MYDEV_EVENT_ALTERNATE. What was waiting to be sent is not sent any
+ * more, which its writers are told (EIO).
  *
  * MYDEV_IOC_RESET: @value must be zero. The device is reset and gets its
  * configuration and alternate setting back; descriptors stay, sequence numbers
- * go on, clients get MYDEV_EVENT_RESET. Other interfaces of the device are
+ * go on, clients get MYDEV_EVENT_RESET. What was waiting to be sent is not sent
+ * any more, which its writers are told (EIO). Other interfaces of the device are
  * reset with it. Needs CAP_SYS_ADMIN.
  *
  * MYDEV_IOC_REVOKE: @value is the mydev_info.client_id of a descriptor, or 0
@@ -470,8 +471,9 @@ struct mydev_select {
  * @reserved: must be zero
  *
  * While a descriptor holds the lease, others get EBUSY from write(), control
- * requests, clear halt, alternate setting, reset and exchanges. Readers do not
- * notice. It ends with its release, the close of the descriptor, or its revoke.
+ * requests, clear halt, alternate setting, reset and exchanges; a message and an
+ * exchange that have begun are waited for, a control request is let end. Readers
+ * do not notice. It ends with its release, the close of the descriptor, or its revoke.
  * Acquiring what one has, and releasing what one has not, does nothing. Needs a
  * descriptor that is open for writing.
  */
