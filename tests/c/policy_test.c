@@ -236,6 +236,32 @@ static void depth_is_enforced(void **state)
 	assert_int_equal(r.gaps, 0);
 }
 
+/* Many small packets to a buffer, so the queue's depth comes before the pool's end. */
+static void small_cost_little(void **state)
+{
+	int fd = node_open(O_RDONLY);
+	struct mydev_info info = info_of(fd);
+	uint64_t depth = 20 * info.pool_buffers, first = next_counter();
+	struct mydev_stats s;
+	struct verifier v;
+
+	(void)state;
+	configure(fd, .queue_depth = depth);
+	ask(fd);
+	feed_forever("100");
+	await_ring_stop(fd);
+	s = stats_of(fd);
+	assert_in_range(s.client_queued_packets, depth, depth + info.transfers);
+	/* Each begins at a multiple of 8, and the last buffer is not full. */
+	assert_in_range(s.free_buffers,
+			info.pool_buffers - s.client_queued_packets * 104 / info.transfer_size - 2,
+			info.pool_buffers);
+	verify_from(&v, first);
+	take_packets(fd, &v, 2 * depth, 0);
+	take_rest(fd, &v);
+	assert_int_equal(stats_of(fd).client_lost_packets, 0);
+}
+
 /* From lossless with the ring stopped to dropping and back, no packet unaccounted. */
 static void switched_while_stopped(void **state)
 {
@@ -477,6 +503,9 @@ int main(void)
 			begun_packet_dropped),
 		PROMISE_DEFAULTS("LOSSLESS: the device waits at the queue's depth, nothing is lost",
 				 depth_is_enforced),
+		PROMISE_DEFAULTS(
+			"small packets that wait cost the pool their bytes, not a buffer each",
+			small_cost_little),
 		PROMISE_DEFAULTS(
 			"switching policy on a stopped ring sets it going, all accounted for",
 			switched_while_stopped),
