@@ -204,6 +204,16 @@ static void bound_for_the_rest(void **state)
 	assert_int_equal(poll(&p, 1, 20000), 1);
 	assert_true(now() - begin < 1);
 	assert_int_equal(read(fd, buf, sizeof(buf)), 2 * SIZE);
+
+	/* The same where the bound had passed before the read: it begins anew. */
+	feed(3, "1000");
+	assert_int_equal(poll(&p, 1, 20000), 1);
+	await_queued(fd, 3);
+	begin = now();
+	assert_int_equal(read(fd, buf, SIZE), SIZE);
+	assert_int_equal(poll(&p, 1, 20000), 1);
+	assert_in_range((now() - begin) * 1000, 99, 1000);
+	assert_int_equal(read(fd, buf, sizeof(buf)), 2 * SIZE);
 }
 
 static void new_bound_at_once(void **state)
