@@ -18,6 +18,10 @@
  * because the checksum over them has a closed form: the sender never walks
  * the payload a second time.
  *
+ * Where several streams share a way, the upper 16 bits of the counter say which
+ * one it is: on bulk OUT the writer, on bulk IN the alternate setting. Each
+ * stream then counts its own packets in the other 48 bits.
+ *
  * A packet shorter than its header cannot exist: sizes 1 to 23 are refused.
  * Length zero is not a packet of this format; it is a zero-length packet of
  * USB, which carries no counter and is invisible in a byte stream.
@@ -33,6 +37,7 @@
 #define SIM_MAGIC      0x5d0c7a9bU
 #define SIM_HEADER     24U
 #define SIM_MAX_PACKET (1U << 20)
+#define SIM_WHO_SHIFT  48
 
 /* Odd and without pattern; no small multiple of one is one of the other. */
 #define SIM_SPREAD 0xd1342543de82ef95ULL

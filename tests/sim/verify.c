@@ -14,6 +14,7 @@ static const char *const kind_names[] = {
 	[VERIFY_DAMAGED] = "damaged",
 	[VERIFY_TRUNCATED] = "truncated",
 	[VERIFY_EMPTY] = "empty",
+	[VERIFY_WHO] = "who",
 };
 
 const char *verify_kind_name(enum verify_kind kind)
@@ -71,21 +72,53 @@ static bool gap_fill(struct verifier *v, uint64_t counter)
 	return false;
 }
 
+/* Where the writer of the present packet counts; NULL: there are too many. */
+static struct verify_writer *find_writer(struct verifier *v)
+{
+	uint16_t who = v->head.counter >> SIM_WHO_SHIFT;
+	struct verify_writer *w = v->writers;
+
+	while (w < v->writers + v->writer_count && w->who != who)
+		w++;
+	if (w < v->writers + v->writer_count)
+		return w;
+	if (v->writer_count == VERIFY_WRITERS)
+		return NULL;
+	v->writer_count++;
+	w->who = who;
+	w->next = v->have_next ? v->next | (uint64_t)who << SIM_WHO_SHIFT : v->head.counter;
+	return w;
+}
+
 static void check_counter(struct verifier *v, uint64_t offset)
 {
 	uint64_t got = v->head.counter;
-	uint64_t want = v->next;
+	uint64_t *next = &v->next;
+	uint64_t want;
 
-	if (!v->have_next || got == want) {
+	if (v->by_writer) {
+		struct verify_writer *w = find_writer(v);
+
+		if (!w) {
+			note(v, VERIFY_WHO, offset, VERIFY_WRITERS, VERIFY_WRITERS + 1,
+			     "more than %u writers", VERIFY_WRITERS);
+			return;
+		}
+		next = &w->next;
+	} else if (!v->have_next) {
 		v->have_next = true;
-		v->next = got + 1;
+		v->next = got;
+	}
+	want = *next;
+	if (got == want) {
+		*next = got + 1;
 	} else if (got > want) {
 		v->missing += got - want;
 		gap_add(v, want, got - want);
 		note(v, VERIFY_MISSING, offset, want, got,
 		     "counter %" PRIu64 " expected, got %" PRIu64 ": %" PRIu64 " missing", want,
 		     got, got - want);
-		v->next = got + 1;
+		*next = got + 1;
 	} else if (gap_fill(v, got)) {
 		v->missing--;
 		v->reordered++;
@@ -278,18 +311,37 @@ uint32_t verifier_partial(const struct verifier *v)
 	return v->at;
 }
 
+void verifier_forget(struct verifier *v)
+{
+	v->at = 0;
+	v->bad = false;
+	v->lost = false;
+}
+
+static void note_truncated(struct verifier *v, const char *what)
+{
+	v->truncated++;
+	if (v->at < SIM_HEADER)
+		note(v, VERIFY_TRUNCATED, v->bytes, SIM_HEADER, v->at,
+		     "the %s ends after %u bytes of a packet header", what, v->at);
+	else
+		note(v, VERIFY_TRUNCATED, v->bytes, v->head.length, v->at,
+		     "the %s ends after %u of %u bytes of packet %" PRIu64, what, v->at,
+		     v->head.length, v->head.counter);
+}
+
+bool verifier_end_message(struct verifier *v)
+{
+	if (v->at)
+		note_truncated(v, "message");
+	verifier_forget(v);
+	return !v->error;
+}
+
 bool verifier_finish(struct verifier *v, bool partial_ok, bool empty_ok)
 {
-	if (v->at && !partial_ok) {
-		v->truncated++;
-		if (v->at < SIM_HEADER)
-			note(v, VERIFY_TRUNCATED, v->bytes, SIM_HEADER, v->at,
-			     "the stream ends after %u bytes of a packet header", v->at);
-		else
-			note(v, VERIFY_TRUNCATED, v->bytes, v->head.length, v->at,
-			     "the stream ends after %u of %u bytes of packet %" PRIu64, v->at,
-			     v->head.length, v->head.counter);
-	}
+	if (v->at && !partial_ok)
+		note_truncated(v, "stream");
 	if (!v->packets && !empty_ok)
 		note(v, VERIFY_EMPTY, v->bytes, 1, 0, "no whole packet was received");
 	return !v->error;

@@ -15,6 +15,9 @@
 /* Runs of missing counters that are remembered, to know a late packet. */
 #define VERIFY_GAPS 64
 
+/* With by_writer: so many writers at most. */
+#define VERIFY_WRITERS 64
+
 enum verify_kind {
 	VERIFY_OK,
 	VERIFY_MISSING,   /* a counter was skipped */
@@ -23,6 +26,7 @@ enum verify_kind {
 	VERIFY_DAMAGED,   /* bytes that are no header, or a wrong payload */
 	VERIFY_TRUNCATED, /* the stream ends inside a packet */
 	VERIFY_EMPTY,     /* the stream has no packet at all */
+	VERIFY_WHO,       /* more writers than can be told apart */
 };
 
 struct verify_gap {
@@ -30,11 +34,17 @@ struct verify_gap {
 	uint64_t count;
 };
 
+struct verify_writer {
+	uint16_t who;
+	uint64_t next;
+};
+
 struct verifier {
 	/* Set these between verifier_init() and the first feed. */
 	bool sync;      /* the stream may begin inside a packet */
 	bool have_next; /* next is the counter that must come first */
 	uint64_t next;
+	bool by_writer; /* several writers, each with its own counter (SIM_WHO_SHIFT) */
 
 	/* Results; packets counts those that were whole and undamaged. */
 	uint64_t packets;
@@ -64,6 +74,8 @@ struct verifier {
 	unsigned char raw[SIM_HEADER];
 	struct verify_gap gaps[VERIFY_GAPS];
 	unsigned int gap_count;
+	struct verify_writer writers[VERIFY_WRITERS];
+	unsigned int writer_count;
 };
 
 void verifier_init(struct verifier *v);
@@ -76,6 +88,12 @@ bool verifier_feed(struct verifier *v, const void *buf, size_t len);
  * @partial_ok, and so is a stream without any packet unless @empty_ok.
  */
 bool verifier_finish(struct verifier *v, bool partial_ok, bool empty_ok);
+
+/* A message ends here, and a packet must end with it. The next one is awaited. */
+bool verifier_end_message(struct verifier *v);
+
+/* What was seen of a packet is forgotten; the next byte fed begins one. */
+void verifier_forget(struct verifier *v);
 
 /* Bytes seen of a packet that is not complete. */
 uint32_t verifier_partial(const struct verifier *v);

@@ -270,18 +270,141 @@ static void nothing_is_not_good(void **state)
 	assert_true(verifier_finish(&v, false, true));
 }
 
+/* --- messages of several writers ------------------------------------------ */
+
+static bool message(struct verifier *v, uint64_t who, uint64_t counter, uint32_t size)
+{
+	unsigned char buf[4096];
+
+	sim_fill(buf, size, who << SIM_WHO_SHIFT | counter);
+	/* In two pieces, as of two requests. */
+	verifier_feed(v, buf, size / 3);
+	verifier_feed(v, buf + size / 3, size - size / 3);
+	return verifier_end_message(v);
+}
+
+static void init_writers(struct verifier *v)
+{
+	verifier_init(v);
+	v->by_writer = true;
+	v->have_next = true;
+}
+
+static void writers_take_turns(void **state)
+{
+	struct verifier v;
+
+	(void)state;
+	init_writers(&v);
+	for (uint64_t counter = 0; counter < 20; counter++)
+		for (uint64_t who = 0; who < VERIFY_WRITERS; who++)
+			assert_true(message(&v, who * 1021, counter, 24 + who * 50 + counter));
+	assert_int_equal(v.packets, 20 * VERIFY_WRITERS);
+	assert_int_equal(v.writer_count, VERIFY_WRITERS);
+	assert_false(message(&v, 7, 0, 100));
+	assert_int_equal(v.error, VERIFY_WHO);
+}
+
+/* The packets of one writer do not make up for those of another. */
+static void writer_leaves_one_out(void **state)
+{
+	struct verifier v;
+
+	(void)state;
+	init_writers(&v);
+	assert_true(message(&v, 1, 0, 100));
+	assert_true(message(&v, 2, 0, 100));
+	assert_true(message(&v, 1, 1, 100));
+	assert_false(message(&v, 2, 2, 100));
+	assert_int_equal(v.error, VERIFY_MISSING);
+	assert_int_equal(v.missing, 1);
+	message(&v, 1, 2, 100);
+	assert_int_equal(v.missing, 1);
+	message(&v, 2, 1, 100);
+	assert_int_equal(v.missing, 0);
+	assert_int_equal(v.reordered, 1);
+	message(&v, 1, 2, 100);
+	assert_int_equal(v.repeated, 1);
+}
+
+static void writer_begins_late(void **state)
+{
+	struct verifier v;
+
+	(void)state;
+	init_writers(&v);
+	assert_false(message(&v, 3, 1, 100));
+	assert_int_equal(v.error, VERIFY_MISSING);
+	verifier_init(&v);
+	v.by_writer = true;
+	assert_true(message(&v, 3, 1, 100));
+	assert_true(message(&v, 3, 2, 100));
+	assert_true(message(&v, 4, 77, 100));
+}
+
+/* What another writer sends in the midst of a message. */
+static void message_in_a_message(void **state)
+{
+	unsigned char buf[1000], other[100];
+	struct verifier v;
+
+	(void)state;
+	sim_fill(buf, sizeof(buf), 1ULL << SIM_WHO_SHIFT);
+	sim_fill(other, sizeof(other), 2ULL << SIM_WHO_SHIFT);
+	for (size_t at = 1; at < sizeof(buf); at++) {
+		init_writers(&v);
+		verifier_feed(&v, buf, at);
+		verifier_feed(&v, other, sizeof(other));
+		verifier_feed(&v, buf + at, sizeof(buf) - at);
+		assert_false(verifier_end_message(&v));
+		assert_int_equal(v.error, VERIFY_DAMAGED);
+	}
+}
+
+/* A message that ends inside a packet is an error, and the next one is not. */
+static void message_is_cut(void **state)
+{
+	unsigned char buf[1000];
+	struct verifier v;
+
+	(void)state;
+	sim_fill(buf, sizeof(buf), 0);
+	for (size_t cut = 1; cut < sizeof(buf); cut++) {
+		init_writers(&v);
+		assert_true(verifier_feed(&v, buf, cut));
+		assert_false(verifier_end_message(&v));
+		assert_int_equal(v.error, VERIFY_TRUNCATED);
+		assert_int_equal(v.truncated, 1);
+		message(&v, 0, cut < SIM_HEADER ? 0 : 1, 100);
+		assert_int_equal(v.packets, 1);
+		assert_int_equal(v.truncated + v.damaged + v.missing, 1);
+	}
+}
+
 #define STREAM_TEST(name) cmocka_unit_test_setup_teardown(name, make_stream, free_stream)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		STREAM_TEST(good_in_pieces),        STREAM_TEST(checksum_is_a_sum),
-		STREAM_TEST(any_changed_bit),       STREAM_TEST(any_missing_byte),
-		STREAM_TEST(any_repeated_byte),     STREAM_TEST(swapped_words),
-		STREAM_TEST(missing_packets),       STREAM_TEST(repeated_packet),
-		STREAM_TEST(late_packet),           STREAM_TEST(wrong_first),
-		STREAM_TEST(ends_inside_a_packet),  STREAM_TEST(begins_inside_a_packet),
-		STREAM_TEST(finds_the_next_header), cmocka_unit_test(nothing_is_not_good),
+		STREAM_TEST(good_in_pieces),
+		STREAM_TEST(checksum_is_a_sum),
+		STREAM_TEST(any_changed_bit),
+		STREAM_TEST(any_missing_byte),
+		STREAM_TEST(any_repeated_byte),
+		STREAM_TEST(swapped_words),
+		STREAM_TEST(missing_packets),
+		STREAM_TEST(repeated_packet),
+		STREAM_TEST(late_packet),
+		STREAM_TEST(wrong_first),
+		STREAM_TEST(ends_inside_a_packet),
+		STREAM_TEST(begins_inside_a_packet),
+		STREAM_TEST(finds_the_next_header),
+		cmocka_unit_test(nothing_is_not_good),
+		cmocka_unit_test(writers_take_turns),
+		cmocka_unit_test(writer_leaves_one_out),
+		cmocka_unit_test(writer_begins_late),
+		cmocka_unit_test(message_in_a_message),
+		cmocka_unit_test(message_is_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
