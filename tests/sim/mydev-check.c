@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Receives the stream of a simulated device and proves that nothing of it is
- * missing, repeated, out of order or damaged.
+ * missing, repeated, out of order or damaged. Or sends such packets, each with
+ * one write(), which the simulated device verifies (--verify-out=messages).
  *
  * Sources and libraries: see mydev-check_* in sources.mk.
  */
@@ -15,10 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <linux/mydev.h>
 
 #include "verify.h"
 
@@ -48,6 +52,11 @@ struct options {
 	bool partial_ok;
 	bool empty_ok;
 	bool keep_going;
+	bool send;
+	uint32_t size_min;
+	uint32_t size_max;
+	uint16_t writer;
+	bool terminate;
 };
 
 struct receiver {
@@ -56,9 +65,10 @@ struct receiver {
 	int fd;
 	int epfd;
 	bool is_device;
-	bool readable; /* edge-triggered: not yet read to EAGAIN */
-	bool hangup;   /* poll has reported that the device is gone */
-	uint64_t reads;
+	bool readable;  /* edge-triggered: not yet read to EAGAIN */
+	bool hangup;    /* poll has reported that the device is gone */
+	uint64_t reads; /* or writes */
+	uint64_t short_writes;
 	double start;
 	double next_line; /* when the next progress line is due */
 	uint64_t line_bytes;
@@ -140,7 +150,7 @@ static bool limit_reached(struct receiver *r)
 /* Waits until the descriptor is worth a read; -1 with errno. */
 static int await_data(struct receiver *r)
 {
-	struct pollfd p = { .fd = r->fd, .events = POLLIN };
+	struct pollfd p = { .fd = r->fd, .events = r->o.send ? POLLOUT : POLLIN };
 	struct epoll_event ev;
 	unsigned int events;
 
@@ -214,22 +224,111 @@ static enum ending receive(struct receiver *r, unsigned char *buf)
 	return END_LIMIT;
 }
 
+/*
+ * Writes one packet, in one piece if the device takes it so; *@whole: it did not
+ * come to an end before.
+ */
+static enum ending write_packet(struct receiver *r, const unsigned char *buf, size_t len,
+				bool *whole)
+{
+	size_t at = 0;
+
+	*whole = false;
+	while (at < len) {
+		bool waited = !await_data(r);
+		ssize_t n = waited ? write(r->fd, buf + at, len - at) : -1;
+
+		if (waited)
+			r->reads++;
+		if (n >= 0) {
+			at += n;
+			r->v.bytes += n;
+			r->short_writes += at < len;
+		} else if (errno == EINTR) {
+			/* What was begun is finished, or the next would be damaged. */
+			if (!at && (stop || limit_reached(r)))
+				return stop ? END_SIGNAL : END_LIMIT;
+		} else if (errno == EAGAIN && waited && r->o.wait != WAIT_BLOCK) {
+			r->readable = false;
+		} else if (errno == ENODEV) {
+			return END_UNPLUGGED;
+		} else {
+			return fail(r, waited ? "write()" : "waiting for room", errno);
+		}
+	}
+	*whole = true;
+	return END_LIMIT;
+}
+
+/* The totals are kept where those of a receiver are. */
+static enum ending transmit(struct receiver *r, unsigned char *buf)
+{
+	const struct options *o = &r->o;
+	uint64_t counter = (uint64_t)o->writer << SIM_WHO_SHIFT | o->first;
+	uint64_t random = sim_mix(counter + SIM_STEP);
+
+	r->v.first = counter;
+	while (!limit_reached(r)) {
+		uint32_t size = o->size_min + random % (o->size_max - o->size_min + 1);
+		enum ending end;
+		bool whole;
+
+		random = sim_mix(random + SIM_STEP);
+		sim_fill(buf, size, counter);
+		end = write_packet(r, buf, size, &whole);
+		if (end != END_LIMIT)
+			return end;
+		if (!whole)
+			break;
+		r->v.have_first = true;
+		r->v.last = counter++;
+		r->v.packets++;
+	}
+	/* Only then has the device got them. */
+	while (r->is_device && fsync(r->fd)) {
+		if (errno == ENODEV)
+			return END_UNPLUGGED;
+		if (errno == EINVAL)
+			break;
+		if (errno != EINTR)
+			return fail(r, "fsync()", errno);
+		if (stop)
+			return END_SIGNAL;
+	}
+	return END_LIMIT;
+}
+
+static int terminate(struct receiver *r)
+{
+	struct mydev_config config = { .size = sizeof(config) };
+
+	if (!ioctl(r->fd, MYDEV_IOC_GET_CONFIG, &config)) {
+		config.flags |= MYDEV_CONFIG_TERMINATE;
+		if (!ioctl(r->fd, MYDEV_IOC_SET_CONFIG, &config))
+			return 0;
+	}
+	fprintf(stderr, "mydev-check: %s: zero-length packets: %s\n", r->o.node, strerror(errno));
+	return -1;
+}
+
 static int open_node(struct receiver *r)
 {
 	struct stat st;
 
 	if (!strcmp(r->o.node, "-"))
-		r->fd = STDIN_FILENO;
+		r->fd = r->o.send ? STDOUT_FILENO : STDIN_FILENO;
 	else
-		r->fd = open(r->o.node,
-			     O_RDONLY | O_CLOEXEC | (r->o.wait == WAIT_BLOCK ? 0 : O_NONBLOCK));
+		r->fd = open(r->o.node, (r->o.send ? O_WRONLY : O_RDONLY) | O_CLOEXEC |
+						(r->o.wait == WAIT_BLOCK ? 0 : O_NONBLOCK));
 	if (r->fd < 0 || fstat(r->fd, &st)) {
 		fprintf(stderr, "mydev-check: cannot open %s: %s\n", r->o.node, strerror(errno));
 		return -1;
 	}
 	r->is_device = S_ISCHR(st.st_mode);
+	if (r->o.terminate && terminate(r))
+		return -1;
 	if (r->o.wait == WAIT_EPOLL || r->o.wait == WAIT_EPOLL_ET) {
-		struct epoll_event ev = { .events = EPOLLIN };
+		struct epoll_event ev = { .events = r->o.send ? EPOLLOUT : EPOLLIN };
 
 		if (r->o.wait == WAIT_EPOLL_ET)
 			ev.events |= EPOLLET;
@@ -268,9 +367,12 @@ static void report_json(const struct receiver *r, enum ending end, double second
 	const struct verifier *v = &r->v;
 
 	printf("{\"good\": %s, \"ended\": \"%s\", \"packets\": %" PRIu64 ", \"bytes\": %" PRIu64
-	       ", \"seconds\": %.3f, \"mib_per_second\": %.1f, \"reads\": %" PRIu64,
+	       ", \"seconds\": %.3f, \"mib_per_second\": %.1f, \"%s\": %" PRIu64,
 	       status ? "false" : "true", ending_names[end], v->packets, v->bytes, seconds,
-	       v->bytes / seconds / 1048576, r->reads);
+	       v->bytes / seconds / 1048576, r->o.send ? "writes" : "reads", r->reads);
+	if (r->o.send)
+		printf(", \"short_writes\": %" PRIu64 ", \"writer\": %u", r->short_writes,
+		       r->o.writer);
 	if (v->have_first)
 		printf(", \"first\": %" PRIu64 ", \"last\": %" PRIu64, v->first, v->last);
 	printf(", \"missing\": %" PRIu64 ", \"repeated\": %" PRIu64 ", \"reordered\": %" PRIu64
@@ -291,6 +393,16 @@ static void report_text(const struct receiver *r, enum ending end, double second
 {
 	const struct verifier *v = &r->v;
 
+	/* Where it is stdout that the packets go to, this does not go there. */
+	if (r->o.send) {
+		fprintf(r->fd == STDOUT_FILENO ? stderr : stdout,
+			"%s: %" PRIu64 " packets of writer %u, %" PRIu64
+			" bytes in %.2f s, %.1f MiB/s, %" PRIu64 " short writes; ended by %s: %s\n",
+			r->o.node, v->packets, r->o.writer, v->bytes, seconds,
+			v->bytes / seconds / 1048576, r->short_writes, ending_names[end],
+			status ? "NOT GOOD" : "good");
+		return;
+	}
 	printf("%s: %" PRIu64 " packets", r->o.node, v->packets);
 	if (v->have_first)
 		printf(" (%" PRIu64 " to %" PRIu64 ")", v->first, v->last);
@@ -317,7 +429,17 @@ static void explain(const struct receiver *r, enum ending end, int status)
 		fprintf(stderr, "mydev-check: %s ended before the limit was reached\n", r->o.node);
 }
 
-enum { OPT_FIRST = 256, OPT_SYNC, OPT_UNTIL_UNPLUG, OPT_PARTIAL_OK, OPT_EMPTY_OK, OPT_KEEP_GOING };
+enum {
+	OPT_FIRST = 256,
+	OPT_SYNC,
+	OPT_UNTIL_UNPLUG,
+	OPT_PARTIAL_OK,
+	OPT_EMPTY_OK,
+	OPT_KEEP_GOING,
+	OPT_SEND,
+	OPT_WRITER,
+	OPT_TERMINATE
+};
 
 static const struct argp_option argp_options[] = {
 	{ "packets", 'p', "N", 0, "Stop after N good packets", 0 },
@@ -327,7 +449,16 @@ static const struct argp_option argp_options[] = {
 	{ "wait", 'w', "MODE", 0, "block (default), or non-blocking with poll, epoll or epoll-et",
 	  0 },
 	{ "nonblock", 'n', NULL, 0, "The same as --wait=poll", 0 },
-	{ "first", OPT_FIRST, "N", 0, "The first packet must have counter N", 0 },
+	{ "first", OPT_FIRST, "N", 0, "The first packet must have counter N, or is sent with it",
+	  0 },
+	{ "send", OPT_SEND, "N[:SIZE|:MIN-MAX]", 0,
+	  "Send N packets (0: until another limit) of SIZE bytes (default 1000), one with each write(), "
+	  "and wait with fsync() until the device has them",
+	  0 },
+	{ "writer", OPT_WRITER, "W", 0, "With --send: number of the writer, 0 to 65535 (default 0)",
+	  0 },
+	{ "terminate", OPT_TERMINATE, NULL, 0,
+	  "With --send: have a zero-length packet sent after each multiple of wMaxPacketSize", 0 },
 	{ "sync", OPT_SYNC, NULL, 0, "The stream may begin inside a packet", 0 },
 	{ "until-unplug", OPT_UNTIL_UNPLUG, NULL, 0, "To be unplugged is a good end", 0 },
 	{ "partial-ok", OPT_PARTIAL_OK, NULL, 0, "A file or pipe may end inside a packet", 0 },
@@ -359,6 +490,25 @@ static uint64_t number(const char *arg, struct argp_state *state, const char *wh
 	return n << shift;
 }
 
+static void parse_send(struct options *o, char *arg, struct argp_state *state)
+{
+	char *size = strchr(arg, ':');
+	char *max = size ? strchr(size, '-') : NULL;
+
+	if (size)
+		*size++ = 0;
+	if (max)
+		*max++ = 0;
+	o->send = true;
+	o->packets = number(arg, state, "--send");
+	if (size)
+		o->size_min = number(size, state, "--send: size");
+	o->size_max = max ? number(max, state, "--send: largest size") : o->size_min;
+	if (o->size_min < SIM_HEADER || o->size_max > SIM_MAX_PACKET || o->size_min > o->size_max)
+		argp_error(state, "--send: a packet has %u to %u bytes", SIM_HEADER,
+			   SIM_MAX_PACKET);
+}
+
 static void parse_wait(struct options *o, const char *arg, struct argp_state *state)
 {
 	static const char *const names[] = { "block", "poll", "epoll", "epoll-et" };
@@ -375,6 +525,7 @@ static void parse_wait(struct options *o, const char *arg, struct argp_state *st
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *o = state->input;
+	uint64_t n;
 	char *end;
 
 	switch (key) {
@@ -403,6 +554,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_FIRST:
 		o->have_first = true;
 		o->first = number(arg, state, "--first");
+		break;
+	case OPT_SEND:
+		parse_send(o, arg, state);
+		break;
+	case OPT_WRITER:
+		n = number(arg, state, "--writer");
+		if (n > UINT16_MAX)
+			argp_error(state, "--writer: 0 to 65535");
+		o->writer = n;
+		break;
+	case OPT_TERMINATE:
+		o->terminate = true;
 		break;
 	case OPT_SYNC:
 		o->sync = true;
@@ -447,11 +610,12 @@ int main(int argc, char **argv)
 		.options = argp_options,
 		.parser = parse,
 		.args_doc = "NODE",
-		.doc = "Verify the packet stream of the simulated device (- is stdin).\v"
+		.doc = "Verify the packet stream of the simulated device (- is stdin), or send "
+		       "packets to it (- is stdout).\v"
 		       "Exit status: 0 all good, 1 the content is wrong, 2 usage, 3 cannot open, "
 		       "4 read error, 5 unplugged without --until-unplug.",
 	};
-	struct receiver r = { .o.buffer = 64 << 10 };
+	struct receiver r = { .o = { .buffer = 64 << 10, .size_min = 1000, .size_max = 1000 } };
 	unsigned char *buf;
 	enum ending end;
 	double seconds;
@@ -459,6 +623,8 @@ int main(int argc, char **argv)
 
 	argp_err_exit_status = EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &r.o);
+	if (r.o.send)
+		r.o.buffer = SIM_MAX_PACKET;
 	buf = malloc(r.o.buffer);
 	if (!buf) {
 		fprintf(stderr, "mydev-check: no memory for a buffer of %zu bytes\n", r.o.buffer);
@@ -476,7 +642,7 @@ int main(int argc, char **argv)
 	r.start = now();
 	r.line_time = r.start;
 	r.next_line = r.start + 0.9;
-	end = receive(&r, buf);
+	end = r.o.send ? transmit(&r, buf) : receive(&r, buf);
 	seconds = now() - r.start;
 	status = verdict(&r, end);
 	if (r.o.json)
