@@ -60,6 +60,11 @@ void sim_set_timer(int fd, double first, double interval)
 	timerfd_settime(fd, 0, &its, NULL);
 }
 
+int sim_timer(void)
+{
+	return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+}
+
 void sim_back_off(struct sim *s)
 {
 	if (!s->backoff)
@@ -67,51 +72,81 @@ void sim_back_off(struct sim *s)
 	s->backoff = true;
 }
 
-/* Refuses a control request: I/O in the wrong direction stalls ep0. */
-static void refuse_setup(struct sim *s, const struct usb_ctrlrequest *setup)
+static void enable(struct sim *s)
 {
-	ssize_t ret;
+	s->enabled = true;
+	s->backoff = false;
+	s->enables++;
+	for (unsigned int i = 0; i < s->alts; i++) {
+		in_enable(&s->alt[i]);
+		out_enable(&s->alt[i]);
+	}
+}
 
-	if (setup->bRequestType & USB_DIR_IN)
-		ret = read(s->ep0, NULL, 0);
-	else
-		ret = write(s->ep0, NULL, 0);
-	/* EL2HLT says that it was stalled; EIDRM that the host gave it up. */
-	if (ret >= 0 || (errno != EL2HLT && errno != EIDRM))
-		sim_log("cannot refuse a control request: %s", strerror(errno));
+static void disable(struct sim *s)
+{
+	s->enabled = false;
+	for (unsigned int i = 0; i < s->alts; i++) {
+		in_disable(&s->alt[i]);
+		out_disable(&s->alt[i]);
+	}
 }
 
 /*
  * A newer event replaces older ones that were not read yet, so each is taken
- * as "this is how it is now", never as a step from the one before.
+ * as "this is how it is now", never as a step from the one before. A request
+ * is always the last one; false where nothing was read.
  */
-static void handle_ep0(struct sim *s)
+static bool read_events(struct sim *s)
 {
 	struct usb_functionfs_event events[4];
 	ssize_t n = read(s->ep0, events, sizeof(events));
 
 	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR && errno != EIDRM)
+		if (errno == EIDRM)
+			control_cancelled(s);
+		else if (errno != EAGAIN && errno != EINTR)
 			sim_log("ep0: %s", strerror(errno));
-		return;
+		return errno == EIDRM;
 	}
 	for (size_t i = 0; i < n / sizeof(events[0]); i++) {
 		switch (events[i].type) {
 		case FUNCTIONFS_ENABLE:
-			s->enabled = true;
-			s->backoff = false;
-			s->enables++;
-			in_enable(s);
+			enable(s);
 			break;
 		case FUNCTIONFS_DISABLE:
 		case FUNCTIONFS_UNBIND:
-			s->enabled = false;
-			in_disable(s);
+			disable(s);
 			break;
 		case FUNCTIONFS_SETUP:
-			refuse_setup(s, &events[i].u.setup);
+			control_setup(s, &events[i].u.setup);
 			break;
 		default: /* BIND, SUSPEND, RESUME: requests stay where they are */
+			break;
+		}
+	}
+	return true;
+}
+
+/*
+ * To read from ep0 while a request waits for its answer is to answer it, so
+ * this is done only where there is none, or where a newer event, by its being
+ * there, has cancelled the request: then it fails with EIDRM.
+ *
+ * Announcements are taken back before the events are read. An event that comes
+ * between the two is read now and announced again; with a request that is to be
+ * answered later that would look like such a newer event, so then the request is
+ * answered at once.
+ */
+static void handle_ep0(struct sim *s)
+{
+	while (s->control.state != CONTROL_BUSY) {
+		sim_drain(s->ep0_event);
+		if (!read_events(s))
+			break;
+		if (s->control.state == CONTROL_LATER) {
+			if (sim_drain(s->ep0_event))
+				control_answer(s);
 			break;
 		}
 	}
@@ -129,46 +164,58 @@ static void handle_aio(struct sim *s)
 			struct sim_request *req = events[i].data;
 
 			if (req->is_in)
-				in_complete(s, req, events[i].res);
+				in_complete(req->alt, req, events[i].res);
 			else
-				out_complete(s, req, events[i].res);
+				out_complete(req->alt, req, events[i].res);
 		}
 	} while (n == 64);
 }
 
-/* Takes the count out of an eventfd or timerfd, so that it is quiet again. */
-static void drain(int fd)
+uint64_t sim_drain(int fd)
 {
-	uint64_t count;
+	uint64_t count = 0;
 
 	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		sim_log("read: %s", strerror(errno));
+	return count;
 }
 
 static void dispatch(struct sim *s, int fd, int signals)
 {
-	if (fd == s->ep0) {
+	if (fd == s->ep0_event) {
+		sim_drain(fd);
+		/* While the thread answers: it sees by itself that it need not. */
+		handle_ep0(s);
+	} else if (fd == s->control.timer) {
+		sim_drain(fd);
+		if (s->control.state == CONTROL_LATER)
+			control_answer(s);
+	} else if (fd == s->control.done) {
+		sim_drain(fd);
+		control_done(s);
 		handle_ep0(s);
 	} else if (fd == s->aio_event) {
-		drain(fd);
+		sim_drain(fd);
 		handle_aio(s);
-	} else if (fd == s->rate_timer) {
-		drain(fd);
 	} else if (fd == s->retry_timer) {
-		drain(fd);
+		sim_drain(fd);
 		s->backoff = false;
 	} else if (fd == signals) {
 		s->quit = true;
 	} else if (fd == s->ctl.listen_fd) {
 		ctl_accept(s);
 	} else {
-		for (unsigned int i = 0; i < SIM_CLIENTS; i++)
-			if (s->ctl.client[i].fd == fd)
+		for (unsigned int i = 0; i < SIM_CLIENTS; i++) {
+			if (s->ctl.client[i].fd == fd) {
 				ctl_serve(s, i);
+				return;
+			}
+		}
+		sim_drain(fd); /* the timer of an endpoint, which is pumped anyway */
 	}
 }
 
-static int watch(struct sim *s, int fd)
+int sim_watch(struct sim *s, int fd)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
 
@@ -188,8 +235,10 @@ static int loop(struct sim *s, int signals)
 		}
 		for (int i = 0; i < n; i++)
 			dispatch(s, events[i].data.fd, signals);
-		in_pump(s);
-		out_pump(s);
+		for (unsigned int i = 0; i < s->alts; i++) {
+			in_pump(&s->alt[i]);
+			out_pump(&s->alt[i]);
+		}
 	}
 	return 0;
 }
@@ -218,18 +267,19 @@ static int open_function(struct sim *s)
 		sim_log("cannot open %s: %s (is functionfs mounted there?)", path, strerror(errno));
 		return -1;
 	}
-	if (sim_write_descriptors(s->ep0, s->in.present, s->out.present)) {
+	if (sim_write_descriptors(s)) {
 		sim_log("%s refuses the descriptors: %s", path, strerror(errno));
 		return -1;
 	}
-	if (s->in.present) {
-		s->in.fd = open_endpoint(s, number++);
-		if (s->in.fd < 0)
-			return -1;
-	}
-	if (s->out.present) {
-		s->out.fd = open_endpoint(s, number);
-		if (s->out.fd < 0)
+	/* As the descriptors have them: one that is only there has a number, too. */
+	for (struct sim_alt *a = s->alt; a < s->alt + s->alts; a++) {
+		if (!a->in.present && !a->out.present)
+			number++;
+		if (a->in.present)
+			a->in.fd = open_endpoint(s, number++);
+		if (a->out.present)
+			a->out.fd = open_endpoint(s, number++);
+		if (a->in.fd < 0 || a->out.fd < 0)
 			return -1;
 	}
 	return 0;
@@ -295,6 +345,20 @@ static int write_pid(const char *path)
 	return good ? 0 : -1;
 }
 
+static int prepare(struct sim *s, const struct sim_options *o)
+{
+	unsigned int requests = 0;
+
+	for (struct sim_alt *a = s->alt; a < s->alt + s->alts; a++) {
+		a->sim = s;
+		if (in_init(a, o->seed) || out_init(a))
+			return -1;
+		in_set_rate(&a->in, o->rate);
+		requests += a->in.depth + a->out.depth;
+	}
+	return control_init(s) || io_setup(requests, &s->aio) ? -1 : 0;
+}
+
 static int run(struct sim *s, const struct sim_options *o)
 {
 	int ready = -1, signals, status = 0;
@@ -311,21 +375,20 @@ static int run(struct sim *s, const struct sim_options *o)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signals = signalfd(-1, &set, SFD_CLOEXEC);
 	s->epfd = epoll_create1(EPOLL_CLOEXEC);
+	s->ep0_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->aio_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	s->rate_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	s->retry_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (in_init(s, o->seed) || out_init(s) || io_setup(s->in.depth + s->out.depth, &s->aio)) {
+	s->retry_timer = sim_timer();
+	if (prepare(s, o)) {
 		sim_log("not enough memory, or too many asynchronous requests in the system");
 		return -1;
 	}
-	in_set_rate(s, o->rate);
 	s->ctl.listen_fd = -1;
 	if (open_function(s) || (o->socket && ctl_listen(s, o->socket)) ||
 	    (o->pid_file && write_pid(o->pid_file)))
 		return -1;
-	if (watch(s, s->ep0) || watch(s, s->aio_event) || watch(s, s->rate_timer) ||
-	    watch(s, s->retry_timer) || watch(s, signals) ||
-	    (o->socket && watch(s, s->ctl.listen_fd))) {
+	if (sim_watch(s, s->ep0_event) || sim_watch(s, s->aio_event) ||
+	    sim_watch(s, s->retry_timer) || sim_watch(s, signals) ||
+	    (o->socket && sim_watch(s, s->ctl.listen_fd))) {
 		sim_log("epoll: %s", strerror(errno));
 		return -1;
 	}
@@ -338,20 +401,25 @@ static int run(struct sim *s, const struct sim_options *o)
 		unlink(o->socket);
 	if (o->pid_file)
 		unlink(o->pid_file);
-	in_free(s);
-	out_free(s);
+	control_end(s);
+	for (struct sim_alt *a = s->alt; a < s->alt + s->alts; a++) {
+		in_free(a);
+		out_free(a);
+		echo_forget(a);
+	}
 	return status;
 }
 
 int main(int argc, char **argv)
 {
 	struct sim s = {
-		.in = { .present = true,
-			.depth = 32,
-			.left = SIM_UNLIMITED,
-			.size_min = 32768,
-			.size_max = 32768 },
-		.out = { .depth = 8, .size = 16384 },
+		.alts = 1,
+		.alt[0].in = { .present = true,
+			       .depth = 32,
+			       .left = SIM_UNLIMITED,
+			       .size_min = 32768,
+			       .size_max = 32768 },
+		.alt[0].out = { .depth = 8, .size = 16384 },
 	};
 	struct sim_options o = { .seed = 1 };
 

@@ -120,4 +120,36 @@ static inline int sim_parse(const unsigned char *buf, struct sim_header *h)
 	return le64toh(checksum) == sim_checksum(h->length, h->counter) ? 0 : -1;
 }
 
+/*
+ * Requests on the control endpoint, of type vendor, or of type class with
+ * SIM_REQ_CLASS added; to the interface or to one of its endpoints. All others
+ * are refused (the control endpoint stalls). A data stage has at most 4096
+ * bytes, a limit of composite gadgets in Linux: more to the device is refused
+ * there, and of more from the device the first 4096 come.
+ */
+#define SIM_REQ_READ     0x01 /* IN: wLength bytes of the control pattern of wValue */
+#define SIM_REQ_WRITE    0x02 /* OUT: they are compared with it, and counted */
+#define SIM_REQ_COUNTERS 0x03 /* IN: struct sim_counters, or as much as wLength allows */
+#define SIM_REQ_MODE     0x04 /* OUT, no data: wValue is a sum of SIM_MODE_... */
+#define SIM_REQ_REFUSE   0x05 /* always refused */
+#define SIM_REQ_SLOW     0x06 /* as READ, WRITE, or without data; answered after wValue ms */
+#define SIM_REQ_CLASS    0x40
+
+#define SIM_MODE_ECHO   1U
+#define SIM_MODE_REFUSE 2U
+#define SIM_MODE_PAUSE  4U
+
+/* All little endian. */
+struct sim_counters {
+	uint64_t out_bytes;
+	uint64_t out_messages; /* ended by a short or zero-length packet */
+	uint64_t control_bytes;
+	uint64_t errors; /* in what came by bulk OUT or by SIM_REQ_WRITE */
+};
+
+static inline unsigned char sim_control_byte(uint16_t value, uint32_t i)
+{
+	return value + i;
+}
+
 #endif /* TESTS_SIM_PATTERN_H */

@@ -13,6 +13,10 @@ enum {
 	OPT_OUT_SIZE,
 	OPT_OUT_DEPTH,
 	OPT_VERIFY_OUT,
+	OPT_ALTERNATE,
+	OPT_ECHO,
+	OPT_SLOW,
+	OPT_REFUSE,
 	OPT_SOCKET,
 	OPT_CTL,
 	OPT_LOG,
@@ -24,6 +28,10 @@ enum {
 static const struct argp_option argp_options[] = {
 	{ "endpoints", 'e', "WHICH", 0,
 	  "Bulk endpoints: in (default), out, both, or none, which leaves an interrupt endpoint only",
+	  0 },
+	{ "alternate", OPT_ALTERNATE, "WHICH", 0,
+	  "Alternate setting 1, with these endpoints; its packets count from 1 << 48 on. "
+	  "Linux 6.12 has it, 6.1 has not",
 	  0 },
 	{ "size", 's', "N|MIN-MAX", 0, "Packet size in bytes, fixed or random (default 32768)", 0 },
 	{ "seed", 'S', "N", 0, "Seed of the random sizes (default 1)", 0 },
@@ -37,7 +45,16 @@ static const struct argp_option argp_options[] = {
 	{ "paused", OPT_PAUSED, NULL, 0, "Begin paused", 0 },
 	{ "out-size", OPT_OUT_SIZE, "N", 0, "Bytes of one bulk OUT request (default 16384)", 0 },
 	{ "out-depth", OPT_OUT_DEPTH, "N", 0, "Bulk OUT requests kept queued (default 8)", 0 },
-	{ "verify-out", OPT_VERIFY_OUT, NULL, 0, "Bulk OUT carries a packet stream: verify it", 0 },
+	{ "verify-out", OPT_VERIFY_OUT, "WHAT", OPTION_ARG_OPTIONAL,
+	  "Bulk OUT carries packets: verify them as one stream (default), or as messages: each is "
+	  "whole and ends with its transfer, and each writer's counters have no gap from 0 on",
+	  0 },
+	{ "echo", OPT_ECHO, NULL, 0,
+	  "Send each message of bulk OUT, ended by a short or zero-length packet, back on bulk IN",
+	  0 },
+	{ "slow", OPT_SLOW, "MS", 0,
+	  "Take one bulk OUT request every MS milliseconds, and answer that much later", 0 },
+	{ "refuse", OPT_REFUSE, NULL, 0, "Begin without taking anything on bulk OUT", 0 },
 	{ "socket", OPT_SOCKET, "PATH", 0, "Listen for commands on this UNIX socket", 0 },
 	{ "daemon", 'D', NULL, 0, "Go to the background once the gadget can be plugged in", 0 },
 	{ "log", OPT_LOG, "FILE", 0, "With --daemon: where messages go", 0 },
@@ -72,27 +89,46 @@ static void check(struct argp_state *state, const char *error)
 		argp_error(state, "%s", error);
 }
 
-static void parse_endpoints(struct sim *s, const char *arg, struct argp_state *state)
+static void parse_endpoints(struct sim_alt *a, const char *arg, struct argp_state *state,
+			    const char *what)
 {
 	bool both = !strcmp(arg, "both");
 
-	s->in.present = both || !strcmp(arg, "in");
-	s->out.present = both || !strcmp(arg, "out");
-	if (!s->in.present && !s->out.present && strcmp(arg, "none"))
-		argp_error(state, "--endpoints: '%s' is none of in, out, both, none", arg);
+	a->in.present = both || !strcmp(arg, "in");
+	a->out.present = both || !strcmp(arg, "out");
+	if (!a->in.present && !a->out.present && strcmp(arg, "none"))
+		argp_error(state, "%s: '%s' is none of in, out, both, none", what, arg);
+}
+
+/* What was said about the device holds for both alternate settings. */
+static void finish(struct sim *s, struct argp_state *state)
+{
+	struct sim_alt *first = &s->alt[0], *second = &s->alt[1];
+	bool in = second->in.present, out = second->out.present;
+
+	if (s->alts > 1) {
+		*second = *first;
+		second->in.present = in;
+		second->out.present = out;
+		second->in.counter += 1ULL << SIM_WHO_SHIFT;
+		second->echo.on = first->echo.on && in && out;
+	}
+	if (first->echo.on && !(first->in.present && first->out.present))
+		argp_error(state, "--echo needs --endpoints both");
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct arguments *a = state->input;
 	struct sim *s = a->s;
+	struct sim_alt *alt = &s->alt[0];
 
 	switch (key) {
 	case 'e':
-		parse_endpoints(s, arg, state);
+		parse_endpoints(alt, arg, state, "--endpoints");
 		break;
 	case 's':
-		check(state, ctl_parse_size(arg, &s->in.size_min, &s->in.size_max));
+		check(state, ctl_parse_size(arg, &alt->in.size_min, &alt->in.size_max));
 		break;
 	case 'S':
 		a->o->seed = number(arg, 0, UINT64_MAX, state, "--seed");
@@ -101,32 +137,47 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		check(state, ctl_parse_rate(arg, &a->o->rate));
 		break;
 	case 'c':
-		check(state, ctl_parse_count(arg, &s->in.left));
+		check(state, ctl_parse_count(arg, &alt->in.left));
 		break;
 	case OPT_FIRST:
-		s->in.counter = number(arg, 0, UINT64_MAX, state, "--first");
+		alt->in.counter = number(arg, 0, UINT64_MAX, state, "--first");
 		break;
 	case OPT_ZLP_EVERY:
-		s->in.zlp_every = number(arg, 1, UINT64_MAX, state, "--zlp-every");
+		alt->in.zlp_every = number(arg, 1, UINT64_MAX, state, "--zlp-every");
 		break;
 	case OPT_ZLP_TERMINATE:
-		s->in.zlp_terminate = true;
+		alt->in.zlp_terminate = true;
 		break;
 	case 'd':
-		s->in.depth = number(arg, 1, 1024, state, "--depth");
+		alt->in.depth = number(arg, 1, 1024, state, "--depth");
 		break;
 	case OPT_PAUSED:
-		s->in.paused = true;
+		alt->in.paused = true;
 		break;
 	case OPT_OUT_SIZE:
 		/* Some controllers take only whole USB packets. */
-		s->out.size = number(arg, 1024, SIM_MAX_PACKET, state, "--out-size") & ~1023U;
+		alt->out.size = number(arg, 1024, SIM_MAX_PACKET, state, "--out-size") & ~1023U;
 		break;
 	case OPT_OUT_DEPTH:
-		s->out.depth = number(arg, 1, 1024, state, "--out-depth");
+		alt->out.depth = number(arg, 1, 1024, state, "--out-depth");
 		break;
 	case OPT_VERIFY_OUT:
-		s->out.verify = true;
+		alt->out.verify = OUT_STREAM;
+		if (arg)
+			check(state, ctl_parse_verify(arg, &alt->out.verify));
+		break;
+	case OPT_ALTERNATE:
+		s->alts = 2;
+		parse_endpoints(&s->alt[1], arg, state, "--alternate");
+		break;
+	case OPT_ECHO:
+		alt->echo.on = true;
+		break;
+	case OPT_SLOW:
+		alt->out.slow_ms = number(arg, 0, 60000, state, "--slow");
+		break;
+	case OPT_REFUSE:
+		alt->out.refuse = true;
 		break;
 	case OPT_SOCKET:
 		a->o->socket = arg;
@@ -152,6 +203,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--ctl needs a COMMAND; try help");
 		if (!a->o->ctl && a->o->words != 1)
 			argp_error(state, "one DIRECTORY is needed, where functionfs is mounted");
+		finish(s, state);
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -166,7 +218,10 @@ void sim_parse_arguments(int argc, char **argv, struct sim *s, struct sim_option
 		.parser = parse,
 		.args_doc = "DIRECTORY\n--ctl PATH COMMAND...",
 		.doc = "Be a USB device that streams counted packets, on the functionfs instance "
-		       "mounted at DIRECTORY; or, with --ctl, command one that runs.",
+		       "mounted at DIRECTORY; or, with --ctl, command one that runs.\v"
+		       "The device takes what comes on bulk OUT, and answers vendor and class "
+		       "requests (tests/sim/pattern.h says which). --ctl PATH help lists the "
+		       "commands. With --alternate, options are for both settings.",
 	};
 	struct arguments a = { o, s };
 

@@ -18,7 +18,13 @@
 static const char help[] =
 	"ok commands: stats | pause | resume | rate N|max (packets per second) | size N|MIN-MAX "
 	"(bytes) | count N|max (that many more packets, then quiet) | stall (once) | "
-	"stall-always on|off (again after each clear) | quit | help";
+	"stall-always on|off (again after each clear) | echo on|off (messages of bulk OUT go back "
+	"on bulk IN) | slow MS (take one request every MS milliseconds, answer that much later) | "
+	"refuse (take nothing on bulk OUT; between messages: what a request has taken of one is "
+	"lost) | refuse-next (queue no more requests, those queued are still filled) | accept | "
+	"stall-out [N] (once; after N more bytes, given between messages) | stall-out-always on|off "
+	"| verify-out off|stream|messages (and begin anew) | quit | help. Each is for alternate "
+	"setting 0; behind the word alt1, for setting 1.";
 
 /* Whole number at the start of @arg; *@end is what follows it. */
 static bool whole(const char *arg, char **end, uint64_t *value)
@@ -85,90 +91,317 @@ const char *ctl_parse_count(const char *arg, uint64_t *count)
 	return NULL;
 }
 
-static void put_stats(const struct sim *s, FILE *f)
+const char *ctl_parse_verify(const char *arg, enum out_verify *verify)
 {
-	const struct sim_in *in = &s->in;
-	const struct sim_out *out = &s->out;
+	static const char *const names[] = { "off", "stream", "messages" };
+
+	for (unsigned int i = 0; i < 3; i++) {
+		if (!strcmp(arg, names[i])) {
+			*verify = i;
+			return NULL;
+		}
+	}
+	return "verify-out: off, stream or messages";
+}
+
+static void put_out(const struct sim_alt *a, FILE *f)
+{
+	const struct sim_out *out = &a->out;
+	const struct sim_echo *e = &a->echo;
+	const struct verifier *v = &out->v;
+
+	fprintf(f,
+		" out_transfers=%" PRIu64 " out_bytes=%" PRIu64
+		" out_state=%s out_messages=%" PRIu64 " out_zero_packets=%" PRIu64
+		" out_queued=%u out_halts=%" PRIu64,
+		out->transfers, out->bytes, out_state(a), out->messages, out->zero_packets,
+		out->queued, out->halts);
+	fprintf(f,
+		" echo=%u echo_sent=%" PRIu64 " echo_bytes=%" PRIu64 " echo_queued=%u"
+		" echo_dropped=%" PRIu64,
+		e->on, e->sent, e->sent_bytes, e->used, e->dropped);
+	if (out->verify == OUT_ANYTHING)
+		return;
+	fprintf(f, " out_packets=%" PRIu64 " out_error=%s", v->packets, verify_kind_name(v->error));
+	if (out->verify == OUT_MESSAGES)
+		fprintf(f, " out_writers=%u out_unended=%" PRIu64, v->writer_count, out->unended);
+	if (!v->error)
+		return;
+	/* A value is one word. */
+	fprintf(f, " out_error_offset=%" PRIu64 " out_error_text=", v->error_offset);
+	for (const char *c = v->error_text; *c; c++)
+		fputc(*c == ' ' ? '_' : *c, f);
+}
+
+static void put_stats(const struct sim_alt *a, FILE *f)
+{
+	const struct sim *s = a->sim;
+	const struct sim_control *c = &s->control;
+	const struct sim_in *in = &a->in;
 
 	fprintf(f,
 		"ok state=%s packets=%" PRIu64 " bytes=%" PRIu64 " zero_packets=%" PRIu64
 		" next=%" PRIu64 " queued=%u halts=%" PRIu64 " resent=%" PRIu64 " enables=%" PRIu64
 		" max_packet=%u",
-		in_state(s), in->packets, in->bytes, in->zero_packets, in->counter, in->used,
+		in_state(a), in->packets, in->bytes, in->zero_packets, in->counter, in->used,
 		in->halts, in->resent, s->enables, in->max_packet);
-	fprintf(f, " out_transfers=%" PRIu64 " out_bytes=%" PRIu64, out->transfers, out->bytes);
-	if (out->verify)
-		fprintf(f, " out_packets=%" PRIu64 " out_error=%s", out->v.packets,
-			verify_kind_name(out->v.error));
-	fprintf(f, " pid=%d", (int)getpid());
+	fprintf(f, " pid=%d alts=%u active=%u", (int)getpid(), s->alts, s->active);
+	fprintf(f,
+		" control=%" PRIu64 " control_bytes=%" PRIu64 " control_refused=%" PRIu64
+		" control_cancelled=%" PRIu64 " control_errors=%" PRIu64 " mode=%u",
+		c->requests, c->bytes, c->refused, c->cancelled, c->errors, c->mode);
+	put_out(a, f);
 }
 
-static const char *stall(struct sim *s, const char *word, const char *arg)
+static const char *do_stats(struct sim_alt *a, const char *arg, FILE *reply)
 {
-	if (!s->in.present)
-		return "there is no bulk IN endpoint to stall";
-	if (!strcmp(word, "stall")) {
-		if (!s->enabled)
-			return "stall: the device is not plugged in";
-		s->in.stall_wanted = true;
-		return NULL;
-	}
-	if (strcmp(arg, "on") && strcmp(arg, "off"))
-		return "stall-always: on or off";
-	s->in.stall_always = !strcmp(arg, "on");
+	(void)arg;
+	put_stats(a, reply);
 	return NULL;
 }
 
-/* Carries out one command; NULL, or what is wrong. May print its own "ok". */
-static const char *command(struct sim *s, const char *word, const char *arg, FILE *reply)
+static const char *do_help(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	(void)a;
+	(void)arg;
+	fputs(help, reply);
+	return NULL;
+}
+
+static const char *do_size(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	(void)reply;
+	return ctl_parse_size(arg, &a->in.size_min, &a->in.size_max);
+}
+
+static const char *do_count(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	(void)reply;
+	return ctl_parse_count(arg, &a->in.left);
+}
+
+static const char *do_rate(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	double rate;
+	const char *error = ctl_parse_rate(arg, &rate);
+
+	(void)reply;
+	if (!error)
+		in_set_rate(&a->in, rate);
+	return error;
+}
+
+static const char *do_pause(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	(void)arg;
+	(void)reply;
+	a->in.paused = true;
+	return NULL;
+}
+
+static const char *do_resume(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	(void)arg;
+	(void)reply;
+	a->in.paused = false;
+	return NULL;
+}
+
+static const char *parse_switch(const char *arg, bool *on)
+{
+	if (strcmp(arg, "on") && strcmp(arg, "off"))
+		return "this command needs on or off";
+	*on = !strcmp(arg, "on");
+	return NULL;
+}
+
+static const char *do_stall(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	(void)arg;
+	(void)reply;
+	if (!a->in.present)
+		return "there is no bulk IN endpoint to stall";
+	if (!a->sim->enabled)
+		return "stall: the device is not plugged in";
+	a->in.stall_wanted = true;
+	return NULL;
+}
+
+static const char *do_stall_always(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	(void)reply;
+	if (!a->in.present)
+		return "there is no bulk IN endpoint to stall";
+	return parse_switch(arg, &a->in.stall_always);
+}
+
+static const char *do_stall_out(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	uint64_t after = 0;
+	char *end;
+
+	(void)reply;
+	if (*arg && (!whole(arg, &end, &after) || *end))
+		return "stall-out: a number of bytes, or none";
+	if (!a->out.present)
+		return "there is no bulk OUT endpoint to stall";
+	if (!a->sim->enabled)
+		return "stall-out: the device is not plugged in";
+	out_stall(a, after);
+	return NULL;
+}
+
+static const char *do_stall_out_always(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	(void)reply;
+	if (!a->out.present)
+		return "there is no bulk OUT endpoint to stall";
+	return parse_switch(arg, &a->out.stall_always);
+}
+
+static const char *do_refuse(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	(void)arg;
+	(void)reply;
+	out_refuse(a, true, true);
+	return NULL;
+}
+
+static const char *do_refuse_next(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	(void)arg;
+	(void)reply;
+	out_refuse(a, true, false);
+	return NULL;
+}
+
+static const char *do_accept(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	(void)arg;
+	(void)reply;
+	out_refuse(a, false, false);
+	return NULL;
+}
+
+static const char *do_slow(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	uint64_t ms;
+	char *end;
+
+	(void)reply;
+	if (!whole(arg, &end, &ms) || *end || ms > 60000)
+		return "slow: milliseconds, 0 to 60000";
+	out_slow(a, ms);
+	return NULL;
+}
+
+static const char *do_echo(struct sim_alt *a, const char *arg, FILE *reply)
 {
 	const char *error;
-	double rate;
+	bool on;
 
-	if (!strcmp(word, "size"))
-		return ctl_parse_size(arg, &s->in.size_min, &s->in.size_max);
-	if (!strcmp(word, "count"))
-		return ctl_parse_count(arg, &s->in.left);
-	if (!strcmp(word, "stall-always"))
-		return stall(s, word, arg);
-	if (!strcmp(word, "rate")) {
-		error = ctl_parse_rate(arg, &rate);
-		if (!error)
-			in_set_rate(s, rate);
-		return error;
-	}
-	if (*arg)
-		return "this command takes no value, or does not exist; try help";
-	if (!strcmp(word, "stats"))
-		put_stats(s, reply);
-	else if (!strcmp(word, "help"))
-		fputs(help, reply);
-	else if (!strcmp(word, "pause"))
-		s->in.paused = true;
-	else if (!strcmp(word, "resume"))
-		s->in.paused = false;
-	else if (!strcmp(word, "stall"))
-		return stall(s, word, arg);
-	else if (!strcmp(word, "quit"))
-		s->quit = true;
-	else
-		return "unknown command; try help";
+	(void)reply;
+	if (!a->in.present || !a->out.present)
+		return "echo: this needs both bulk endpoints";
+	error = parse_switch(arg, &on);
+	if (!error)
+		echo_switch(a, on);
+	return error;
+}
+
+static const char *do_verify_out(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	enum out_verify what;
+	const char *error = ctl_parse_verify(arg, &what);
+
+	(void)reply;
+	if (!error)
+		out_verify(&a->out, what);
+	return error;
+}
+
+static const char *do_quit(struct sim_alt *a, const char *arg, FILE *reply)
+{
+	(void)arg;
+	(void)reply;
+	a->sim->quit = true;
 	return NULL;
+}
+
+enum value { NO_VALUE, MAY_VALUE, MUST_VALUE };
+
+static const struct command {
+	const char *word;
+	enum value value;
+	/* NULL, or what is wrong. May print its own "ok". */
+	const char *(*fn)(struct sim_alt *a, const char *arg, FILE *reply);
+} commands[] = {
+	{ "stats", NO_VALUE, do_stats },
+	{ "help", NO_VALUE, do_help },
+	{ "size", MUST_VALUE, do_size },
+	{ "count", MUST_VALUE, do_count },
+	{ "rate", MUST_VALUE, do_rate },
+	{ "pause", NO_VALUE, do_pause },
+	{ "resume", NO_VALUE, do_resume },
+	{ "stall", NO_VALUE, do_stall },
+	{ "stall-always", MUST_VALUE, do_stall_always },
+	{ "stall-out", MAY_VALUE, do_stall_out },
+	{ "stall-out-always", MUST_VALUE, do_stall_out_always },
+	{ "refuse", NO_VALUE, do_refuse },
+	{ "refuse-next", NO_VALUE, do_refuse_next },
+	{ "accept", NO_VALUE, do_accept },
+	{ "slow", MUST_VALUE, do_slow },
+	{ "echo", MUST_VALUE, do_echo },
+	{ "verify-out", MUST_VALUE, do_verify_out },
+	{ "quit", NO_VALUE, do_quit },
+};
+
+/* Cuts the first word off. */
+static char *split(char *line)
+{
+	char *rest = line + strcspn(line, " ");
+
+	if (*rest)
+		*rest++ = 0;
+	return rest;
+}
+
+static const char *command(struct sim *s, char *line, FILE *reply)
+{
+	struct sim_alt *a = &s->alt[0];
+	char *arg = split(line);
+
+	if (!strcmp(line, "alt0") || !strcmp(line, "alt1")) {
+		a += line[3] - '0';
+		if (a >= s->alt + s->alts)
+			return "there is no alternate setting 1; see --alternate";
+		line = arg;
+		arg = split(line);
+	}
+	for (unsigned int i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		const struct command *c = &commands[i];
+
+		if (strcmp(line, c->word))
+			continue;
+		if (*arg && c->value == NO_VALUE)
+			return "this command takes no value";
+		if (!*arg && c->value == MUST_VALUE)
+			return "this command needs a value; try help";
+		return c->fn(a, arg, reply);
+	}
+	return "unknown command; try help";
 }
 
 static void answer(struct sim *s, int fd, char *line)
 {
-	char text[1024];
+	char text[2048];
 	FILE *reply = fmemopen(text, sizeof(text) - 1, "w");
-	char *arg = line + strcspn(line, " ");
 	const char *error;
 	size_t len;
 
 	if (!reply)
 		return;
-	if (*arg)
-		*arg++ = 0;
-	error = command(s, line, arg, reply);
+	error = command(s, line, reply);
 	if (error)
 		fprintf(reply, "error %s", error);
 	else if (!ftell(reply))
@@ -266,7 +499,7 @@ int ctl_client(const char *path, int argc, char **argv)
 {
 	struct sockaddr_un addr;
 	int fd = unix_socket(path, &addr);
-	char line[1024] = "";
+	char line[2048] = "";
 	FILE *f;
 
 	if (fd < 0)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The descriptors of the simulated device: one vendor-specific interface at
- * full, high and super speed. With neither direction asked for, it has only
- * an interrupt endpoint, so that a driver that needs bulk must refuse it.
+ * full, high and super speed, with one or two alternate settings. One in which
+ * neither direction was asked for has only an interrupt endpoint, so that a
+ * driver that needs bulk must refuse it.
  */
 #include <endian.h>
 #include <errno.h>
@@ -16,7 +17,7 @@
 static const char interface_name[] = "mydev stream";
 
 struct blob {
-	unsigned char bytes[512];
+	unsigned char bytes[1024];
 	size_t len;
 };
 
@@ -63,25 +64,38 @@ static void put_endpoint(struct blob *b, uint8_t address, uint8_t type, enum usb
 	put(b, &companion, sizeof(companion));
 }
 
-static void put_speed(struct blob *b, bool in, bool out, enum usb_device_speed speed)
+static unsigned int endpoints_of(const struct sim_alt *a)
+{
+	return a->in.present && a->out.present ? 2 : 1;
+}
+
+static void put_speed(struct blob *b, const struct sim *s, enum usb_device_speed speed)
 {
 	struct usb_interface_descriptor intf = {
 		.bLength = sizeof(intf),
 		.bDescriptorType = USB_DT_INTERFACE,
-		.bNumEndpoints = in && out ? 2 : 1,
 		.bInterfaceClass = USB_CLASS_VENDOR_SPEC,
 		.iInterface = 1,
 	};
 	uint8_t address = 1;
 
-	/* FunctionFS numbers the endpoint files by their order here. */
-	put(b, &intf, sizeof(intf));
-	if (in)
-		put_endpoint(b, USB_DIR_IN | address++, USB_ENDPOINT_XFER_BULK, speed);
-	if (out)
-		put_endpoint(b, USB_DIR_OUT | address, USB_ENDPOINT_XFER_BULK, speed);
-	if (!in && !out)
-		put_endpoint(b, USB_DIR_IN | address, USB_ENDPOINT_XFER_INT, speed);
+	/*
+	 * FunctionFS numbers the endpoint files by their order here. Addresses
+	 * are for FunctionFS only; the controller has its own.
+	 */
+	for (unsigned int i = 0; i < s->alts; i++) {
+		const struct sim_alt *a = &s->alt[i];
+
+		intf.bAlternateSetting = i;
+		intf.bNumEndpoints = endpoints_of(a);
+		put(b, &intf, sizeof(intf));
+		if (a->in.present)
+			put_endpoint(b, USB_DIR_IN | address++, USB_ENDPOINT_XFER_BULK, speed);
+		if (a->out.present)
+			put_endpoint(b, USB_DIR_OUT | address++, USB_ENDPOINT_XFER_BULK, speed);
+		if (!a->in.present && !a->out.present)
+			put_endpoint(b, USB_DIR_IN | address++, USB_ENDPOINT_XFER_INT, speed);
+	}
 }
 
 static int write_all(int fd, const void *data, size_t len)
@@ -95,24 +109,28 @@ static int write_all(int fd, const void *data, size_t len)
 	return n < 0 ? -1 : 0;
 }
 
-int sim_write_descriptors(int ep0, bool in, bool out)
+int sim_write_descriptors(const struct sim *s)
 {
-	uint32_t endpoints = in && out ? 2 : 1;
 	struct blob b = { .len = 0 };
+	uint32_t endpoints = 0;
 	uint32_t total;
 
+	for (unsigned int i = 0; i < s->alts; i++)
+		endpoints += endpoints_of(&s->alt[i]);
 	put32(&b, FUNCTIONFS_DESCRIPTORS_MAGIC_V2);
 	put32(&b, 0); /* the length, known at the end */
-	put32(&b, FUNCTIONFS_HAS_FS_DESC | FUNCTIONFS_HAS_HS_DESC | FUNCTIONFS_HAS_SS_DESC);
-	put32(&b, 1 + endpoints);
-	put32(&b, 1 + endpoints);
-	put32(&b, 1 + 2 * endpoints); /* each endpoint has its companion */
-	put_speed(&b, in, out, USB_SPEED_FULL);
-	put_speed(&b, in, out, USB_SPEED_HIGH);
-	put_speed(&b, in, out, USB_SPEED_SUPER);
+	put32(&b, FUNCTIONFS_HAS_FS_DESC | FUNCTIONFS_HAS_HS_DESC | FUNCTIONFS_HAS_SS_DESC |
+			  FUNCTIONFS_EVENTFD);
+	put32(&b, s->ep0_event);
+	put32(&b, s->alts + endpoints);
+	put32(&b, s->alts + endpoints);
+	put32(&b, s->alts + 2 * endpoints); /* each endpoint has its companion */
+	put_speed(&b, s, USB_SPEED_FULL);
+	put_speed(&b, s, USB_SPEED_HIGH);
+	put_speed(&b, s, USB_SPEED_SUPER);
 	total = htole32(b.len);
 	memcpy(b.bytes + 4, &total, sizeof(total));
-	if (write_all(ep0, b.bytes, b.len))
+	if (write_all(s->ep0, b.bytes, b.len))
 		return -1;
 
 	b.len = 0;
@@ -122,5 +140,5 @@ int sim_write_descriptors(int ep0, bool in, bool out)
 	put32(&b, 1);           /* languages */
 	put(&b, "\x09\x04", 2); /* US English */
 	put(&b, interface_name, sizeof(interface_name));
-	return write_all(ep0, b.bytes, b.len);
+	return write_all(s->ep0, b.bytes, b.len);
 }

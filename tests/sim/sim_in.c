@@ -30,13 +30,14 @@
 /* Between two tries to halt the endpoint (s); the kernel sends no event. */
 #define HALT_RETRY 0.001
 
-int in_init(struct sim *s, uint64_t seed)
+int in_init(struct sim_alt *a, uint64_t seed)
 {
-	struct sim_in *in = &s->in;
+	struct sim_in *in = &a->in;
 
 	in->slots = calloc(in->depth, sizeof(*in->slots));
 	in->batch = calloc(in->depth, sizeof(*in->batch));
-	if (!in->slots || !in->batch)
+	in->rate_timer = sim_timer();
+	if (!in->slots || !in->batch || sim_watch(a->sim, in->rate_timer))
 		return -1;
 	/* xorshift must not start at 0; neighbouring seeds shall differ a lot */
 	in->random = sim_mix(seed + SIM_STEP) | 1;
@@ -44,12 +45,12 @@ int in_init(struct sim *s, uint64_t seed)
 	return 0;
 }
 
-void in_free(struct sim *s)
+void in_free(struct sim_alt *a)
 {
-	for (unsigned int i = 0; s->in.slots && i < s->in.depth; i++)
-		free(s->in.slots[i].buf);
-	free(s->in.slots);
-	free(s->in.batch);
+	for (unsigned int i = 0; a->in.slots && i < a->in.depth; i++)
+		free(a->in.slots[i].buf);
+	free(a->in.slots);
+	free(a->in.batch);
 }
 
 static struct in_slot *slot_at(struct sim_in *in, unsigned int i)
@@ -57,19 +58,50 @@ static struct in_slot *slot_at(struct sim_in *in, unsigned int i)
 	return &in->slots[(in->head + i) % in->depth];
 }
 
-void in_enable(struct sim *s)
+static void retire(struct sim_in *in)
+{
+	while (in->used && slot_at(in, 0)->state == SLOT_DONE) {
+		in->head = (in->head + 1) % in->depth;
+		in->used--;
+	}
+}
+
+/* No answer outlives the connection on which it was asked for. */
+static void drop_answers(struct sim_alt *a)
+{
+	struct sim_in *in = &a->in;
+
+	for (unsigned int i = 0; i < in->used; i++) {
+		struct in_slot *slot = slot_at(in, i);
+
+		if (slot->content == IN_STREAM || slot->state != SLOT_WAITING)
+			continue;
+		slot->state = SLOT_DONE;
+		a->echo.dropped += slot->content == IN_ECHO;
+	}
+	retire(in);
+	if (in->zlp_of_echo)
+		in->zlp_due = false;
+	in->zlp_of_echo = false;
+	echo_forget(a);
+}
+
+void in_enable(struct sim_alt *a)
 {
 	struct usb_endpoint_descriptor desc;
 
-	if (s->in.present && !ioctl(s->in.fd, FUNCTIONFS_ENDPOINT_DESC, &desc))
-		s->in.max_packet = le16toh(desc.wMaxPacketSize) & 0x7ff;
+	if (a->in.present && !ioctl(a->in.fd, FUNCTIONFS_ENDPOINT_DESC, &desc))
+		a->in.max_packet = le16toh(desc.wMaxPacketSize) & 0x7ff;
+	a->in.halted = false;
+	drop_answers(a);
 }
 
-void in_disable(struct sim *s)
+void in_disable(struct sim_alt *a)
 {
 	/* A halt does not outlive the configuration. */
-	s->in.stall_wanted = false;
-	s->in.halted = false;
+	a->in.stall_wanted = false;
+	a->in.halted = false;
+	drop_answers(a);
 }
 
 static uint32_t next_size(struct sim_in *in)
@@ -85,16 +117,16 @@ static uint32_t next_size(struct sim_in *in)
 	return in->size_min + (x >> 16) % (in->size_max - in->size_min + 1);
 }
 
-void in_set_rate(struct sim *s, double rate)
+void in_set_rate(struct sim_in *in, double rate)
 {
 	double tick = rate > 0 ? 1 / rate : 0;
 
-	s->in.rate = rate;
-	s->in.rate_start = sim_now();
-	s->in.rate_sent = 0;
+	in->rate = rate;
+	in->rate_start = sim_now();
+	in->rate_sent = 0;
 	if (rate > 0 && tick < MIN_TICK)
 		tick = MIN_TICK;
-	sim_set_timer(s->rate_timer, tick, tick);
+	sim_set_timer(in->rate_timer, tick, tick);
 }
 
 /* Is it time for one more packet? */
@@ -113,16 +145,44 @@ static bool rate_allows(struct sim_in *in, double now)
 	return due >= 1;
 }
 
-/* Adds the next packet of the stream to the ring; false if none is due. */
-static bool produce(struct sim_in *in, double now)
+/* An answer goes before the packets of the stream that are not made yet. */
+static bool produce_echo(struct sim_alt *a, struct in_slot *slot)
 {
+	uint32_t len, room;
+	unsigned char *buf = echo_give(a, &len, &room);
+
+	if (!buf)
+		return false;
+	free(slot->buf);
+	slot->buf = buf;
+	slot->room = room;
+	slot->size = len;
+	slot->content = IN_ECHO;
+	slot->state = SLOT_WAITING;
+	a->in.used++;
+	/* An empty one is a zero-length packet itself. */
+	a->in.zlp_due = len && !(len % a->in.max_packet);
+	a->in.zlp_of_echo = a->in.zlp_due;
+	return true;
+}
+
+/* Adds the next packet of the stream to the ring; false if none is due. */
+static bool produce(struct sim_alt *a, double now)
+{
+	struct sim_in *in = &a->in;
 	struct in_slot *slot = slot_at(in, in->used);
 	uint32_t size = 0;
 
 	if (in->paused)
 		return false;
+	if (!in->zlp_due && produce_echo(a, slot))
+		return true;
+	slot->content = IN_STREAM;
 	if (in->zlp_due) {
 		in->zlp_due = false;
+		if (in->zlp_of_echo)
+			slot->content = IN_ECHO_END;
+		in->zlp_of_echo = false;
 	} else {
 		if (!in->left || !rate_allows(in, now))
 			return false;
@@ -156,9 +216,9 @@ static bool produce(struct sim_in *in, double now)
  * A read from an IN endpoint halts it; EBADMSG says that this was done. The
  * controller refuses (EAGAIN) while it still has something to send.
  */
-static void try_halt(struct sim *s)
+static void try_halt(struct sim_alt *a)
 {
-	struct sim_in *in = &s->in;
+	struct sim_in *in = &a->in;
 	char byte;
 
 	if (read(in->fd, &byte, 1) < 0 && errno == EBADMSG) {
@@ -171,12 +231,12 @@ static void try_halt(struct sim *s)
 		in->stall_wanted = false;
 	}
 	if (in->stall_wanted || in->stall_always)
-		sim_set_timer(s->retry_timer, HALT_RETRY, 0);
+		sim_set_timer(a->sim->retry_timer, HALT_RETRY, 0);
 }
 
-static void submit_waiting(struct sim *s)
+static void submit_waiting(struct sim_alt *a)
 {
-	struct sim_in *in = &s->in;
+	struct sim_in *in = &a->in;
 	unsigned int n = 0;
 	int done;
 
@@ -193,14 +253,15 @@ static void submit_waiting(struct sim *s)
 		if (in->wary && (n || in->queued))
 			break;
 		io_prep_pwrite(&slot->req.iocb, in->fd, slot->buf, slot->size, 0);
-		io_set_eventfd(&slot->req.iocb, s->aio_event);
+		io_set_eventfd(&slot->req.iocb, a->sim->aio_event);
 		slot->req.iocb.data = &slot->req;
+		slot->req.alt = a;
 		slot->req.is_in = true;
 		in->batch[n++] = &slot->req.iocb;
 	}
 	if (!n)
 		return;
-	done = io_submit(s->aio, n, in->batch);
+	done = io_submit(a->sim->aio, n, in->batch);
 	if (done < 0) {
 		sim_log("io_submit: %s", strerror(-done));
 		done = 0;
@@ -210,15 +271,15 @@ static void submit_waiting(struct sim *s)
 		((struct in_slot *)in->batch[i]->data)->state = SLOT_QUEUED;
 	in->queued += done;
 	if ((unsigned int)done < n)
-		sim_back_off(s);
+		sim_back_off(a->sim);
 }
 
-void in_pump(struct sim *s)
+void in_pump(struct sim_alt *a)
 {
-	struct sim_in *in = &s->in;
+	struct sim_in *in = &a->in;
 	double now;
 
-	if (!in->present || !s->enabled || s->backoff)
+	if (!in->present || !a->sim->enabled || a->sim->backoff)
 		return;
 	/* Both a halt and sending again need the queue of the kernel empty. */
 	if (in->stall_wanted || in->stall_always || in->failed) {
@@ -227,53 +288,63 @@ void in_pump(struct sim *s)
 		in->failed = false;
 	}
 	if (in->stall_wanted || in->stall_always) {
-		try_halt(s);
+		try_halt(a);
 		if (in->stall_wanted || in->stall_always)
 			return;
 	}
 	now = in->rate > 0 ? sim_now() : 0;
-	while (in->used < in->depth && produce(in, now))
+	while (in->used < in->depth && produce(a, now))
 		;
 	if (in->used > in->queued)
-		submit_waiting(s);
+		submit_waiting(a);
 }
 
-void in_complete(struct sim *s, struct sim_request *req, long res)
+static void count_delivered(struct sim_alt *a, const struct in_slot *slot)
+{
+	if (!slot->size)
+		a->in.zero_packets++;
+	if (slot->content == IN_ECHO) {
+		a->echo.sent++;
+		a->echo.sent_bytes += slot->size;
+	} else if (slot->content == IN_STREAM) {
+		a->in.packets += !!slot->size;
+		a->in.bytes += slot->size;
+	}
+}
+
+void in_complete(struct sim_alt *a, struct sim_request *req, long res)
 {
 	struct in_slot *slot = (struct in_slot *)req;
-	struct sim_in *in = &s->in;
+	struct sim_in *in = &a->in;
 
 	in->queued--;
-	if (res != (long)slot->size) {
-		/* Normal at an unplug; said aloud where it is something else. */
-		if (res != -ESHUTDOWN && res != -ECONNRESET && res != -EAGAIN)
-			sim_log("packet of %u bytes: result %ld", slot->size, res);
-		slot->state = SLOT_WAITING;
-		in->failed = true;
-		in->wary = true;
-		in->resent++;
-		sim_back_off(s);
+	if (res == (long)slot->size) {
+		a->sim->active = a - a->sim->alt;
+		count_delivered(a, slot);
+		slot->state = SLOT_DONE;
+		in->halted = false;
+		in->wary = false;
+		retire(in);
 		return;
 	}
-	slot->state = SLOT_DONE;
-	in->halted = false;
-	in->wary = false;
-	if (slot->size)
-		in->packets++;
+	/* Normal at an unplug; said aloud where it is something else. */
+	if (res != -ESHUTDOWN && res != -ECONNRESET && res != -EAGAIN)
+		sim_log("packet of %u bytes: result %ld", slot->size, res);
+	slot->state = SLOT_WAITING;
+	in->failed = true;
+	in->wary = true;
+	if (slot->content == IN_STREAM)
+		in->resent++;
 	else
-		in->zero_packets++;
-	in->bytes += slot->size;
-	while (in->used && slot_at(in, 0)->state == SLOT_DONE) {
-		in->head = (in->head + 1) % in->depth;
-		in->used--;
-	}
+		drop_answers(a);
+	sim_back_off(a->sim);
 }
 
-const char *in_state(const struct sim *s)
+const char *in_state(const struct sim_alt *a)
 {
-	const struct sim_in *in = &s->in;
+	const struct sim_in *in = &a->in;
 
-	if (!s->enabled)
+	if (!a->sim->enabled)
 		return "unplugged";
 	if (!in->present)
 		return "plugged";

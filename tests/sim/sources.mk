@@ -5,8 +5,9 @@
 SIM_PROGRAMS := mydev-sim mydev-check
 SIM_TESTS := verify_test
 
-mydev-sim_SRCS := mydev-sim.c sim_args.c sim_desc.c sim_in.c sim_out.c sim_ctl.c verify.c
-mydev-sim_LIBS := -laio
+mydev-sim_SRCS := mydev-sim.c sim_args.c sim_desc.c sim_in.c sim_out.c sim_echo.c \
+	sim_control.c sim_ctl.c verify.c
+mydev-sim_LIBS := -laio -lpthread
 
 mydev-check_SRCS := mydev-check.c verify.c
 mydev-check_LIBS :=
