@@ -8,7 +8,8 @@
 #	hcd_load [PORTS] [super=0|1]	load dummy_hcd with that many ports
 #	hcd_unload
 #	udc_list			device controllers: name, gadget driver or "free"
-#	gadget_create NAME ffs|sourcesink|loopback [VID PID [SERIAL]] [ATTRIBUTE=VALUE...]
+#	gadget_create NAME ffs|sourcesink|loopback|ecm [VID PID [SERIAL]] [ATTRIBUTE=VALUE...]
+#	gadget_has_alternates		can the simulated device have two alternate settings?
 #	gadget_plug NAME [UDC]		into the first free one where none is given
 #	gadget_unplug NAME
 #	gadget_destroy NAME		unplugs, ends the simulated device, removes all
@@ -31,6 +32,10 @@
 #
 # SourceSink streams zeros or a counting pattern from the kernel itself;
 # Loopback sends back what it receives: two devices that nobody here wrote.
+#
+# ecm is for kernels where gadget_has_alternates fails: setting 0 of its interface
+# 1 has no endpoints, setting 1 has bulk IN and OUT. Each transfer is an Ethernet
+# frame of the interface usb0 that it makes here.
 
 GADGET_ROOT=/sys/kernel/config/usb_gadget
 GADGET_RUN=${GADGET_RUN:-/run/mydev-sim}
@@ -158,7 +163,8 @@ gadget_create() {
 	ffs) function=ffs.$name module=usb_f_fs ;;
 	sourcesink) function=SourceSink.$name module=usb_f_ss_lb ;;
 	loopback) function=Loopback.$name module=usb_f_ss_lb ;;
-	*) _gadget_fail "gadget_create: '$kind' is none of ffs, sourcesink, loopback" || return ;;
+	ecm) function=ecm.$name module=usb_f_ecm ;;
+	*) _gadget_fail "gadget_create: '$kind' is none of ffs, sourcesink, loopback, ecm" || return ;;
 	esac
 	_gadget_prepare libcomposite && _gadget_prepare "$module" || return
 	local dir=$GADGET_ROOT/$name
@@ -177,6 +183,12 @@ _free_udc() {
 	udc_list | while read -r udc driver; do
 		[ "$driver" != free ] || { echo "$udc"; break; }
 	done
+}
+
+# In Linux 6.12 FunctionFS can; in 6.1 it has no get_alt(), without which
+# composite gadgets refuse to change to another setting than 0.
+gadget_has_alternates() {
+	_gadget_prepare usb_f_fs && grep -q '\<ffs_func_get_alt\>' /proc/kallsyms
 }
 
 gadget_plug() {
