@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libmydev: find mydev devices, open them, ask them, read them.
+ * libmydev: find mydev devices, open them, ask them, read them, send to them.
  *
  * Rules of every function below:
  *  - a function that can fail returns a negative errno value, never -1 with
  *    errno; mydev_strerror() has a text for each;
  *  - nothing is printed, no signal is touched, there is no global state:
  *    different objects may be used from different threads at once, one object
- *    from one thread at a time. mydev_read() is the exception: any number of
- *    threads may read one device, and each byte goes to one of them;
+ *    from one thread at a time. The exceptions are mydev_read() and mydev_write()
+ *    with its relatives: any number of threads may read one device, and each
+ *    byte goes to one of them; what one call sends is never mixed with another's;
  *  - strings are UTF-8, as the kernel decoded them, and belong to the object
  *    they came from. They were written by the maker of the device and may
  *    contain anything: filter them before they reach a terminal;
@@ -23,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include <linux/mydev.h>
 
@@ -77,6 +79,24 @@ int mydev_open(const char *name, int flags, struct mydev **dev);
  */
 int mydev_open_query(const char *name, struct mydev **dev);
 
+/**
+ * mydev_open_fd() - make an object of a descriptor that is open already
+ * @fd: a descriptor of a device, such as the one whose number the environment
+ *	variable MYDEV_FD has in a program that "mydevctl lease" has started
+ * @dev: where the new object goes; free it with mydev_close()
+ *
+ * The object gets a duplicate: @fd stays the caller's to close. Both are one
+ * descriptor to the driver, with one role, one queue and one lease, which end
+ * when the last of the two is closed.
+ *
+ * Return: 0, or
+ *	-EBADF	@fd is not open;
+ *	-ENXIO	it is no mydev device, or one that is unplugged;
+ *	-EMFILE	no descriptor is left;
+ *	-EPROTONOSUPPORT, -ENOTTY	driver and library do not fit together
+ */
+int mydev_open_fd(int fd, struct mydev **dev);
+
 /** mydev_close() - close and free; NULL is fine. */
 void mydev_close(struct mydev *dev);
 
@@ -124,19 +144,19 @@ int mydev_get_stats(const struct mydev *dev, struct mydev_stats *stats,
 		    size_t size);
 
 /**
- * mydev_get_config() - how this descriptor reads
- * @dev: the device, opened for reading
- * @config: filled in
+ * mydev_get_config() - how this descriptor reads and writes
+ * @dev: the device
+ * @config: filled in; where @dev is not for reading, all but @config->flags is 0
  * @size: sizeof(*@config)
  *
- * Return: as mydev_get_info(), and -EBADF where @dev is not for reading
+ * Return: as mydev_get_info()
  */
 int mydev_get_config(const struct mydev *dev, struct mydev_config *config,
 		     size_t size);
 
 /**
- * mydev_set_config() - change how this descriptor reads
- * @dev: the device, opened for reading
+ * mydev_set_config() - change how this descriptor reads and writes
+ * @dev: the device
  * @config: best what mydev_get_config() returned, with some members changed;
  *	its size member is ignored
  * @size: sizeof(*@config)
@@ -147,7 +167,7 @@ int mydev_get_config(const struct mydev *dev, struct mydev_config *config,
  *	-EOPNOTSUPP	the driver does not know this mode, policy or clock, or
  *		the interface sends nothing;
  *	-ERANGE	queue_depth is 0 or above mydev_info.max_queue_depth;
- *	-EBADF	@dev is not for reading;
+ *	-EBADF	@dev is not for reading, and more than @config->flags is set;
  *	-ENOMEM	no memory for so long a queue;
  *	-E2BIG	a member that this driver does not know is set
  */
@@ -207,6 +227,207 @@ int mydev_set_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
  *	-EOPNOTSUPP	the interface sends nothing
  */
 ssize_t mydev_read(const struct mydev *dev, void *buf, size_t count);
+
+/* ------------------------------------------------------------- sending */
+
+/*
+ * All of these need a device that was opened for writing, but for
+ * mydev_revoke(). Errors that any of them can return besides its own:
+ *	-EBADF	@dev is not for writing;
+ *	-EBUSY	somebody else holds the lease: see mydev_lease_acquire();
+ *	-ENODEV	unplugged;
+ *	-ESTALE	this descriptor was revoked;
+ *	-ENOTTY	the driver is older than this library
+ */
+
+/**
+ * mydev_write() - send bytes, as one message
+ * @dev: the device, opened for writing
+ * @buf: the bytes
+ * @count: how many; more than mydev_info.send_room is sent while it waits
+ *
+ * One call of write(2), not repeated. The bytes go out in one piece, whoever
+ * else writes, and only the last packet on the wire may be a short one. Returns
+ * when the driver has them, which is before the device has: mydev_sync() waits
+ * for that.
+ *
+ * Return: the number of bytes that were taken: less than @count only where a
+ *	signal came, or with O_NONBLOCK; or
+ *	-EAGAIN	there is no room or somebody else writes, and O_NONBLOCK was
+ *		asked for;
+ *	-EINTR	a signal came first, nothing was taken;
+ *	-EPIPE	the device refused what an earlier call had sent; that is lost,
+ *		and all behind it. Said once, then the next call starts anew;
+ *	-EIO	the same for an error of the bus;
+ *	-EOPNOTSUPP	the interface receives nothing
+ */
+ssize_t mydev_write(const struct mydev *dev, const void *buf, size_t count);
+
+/**
+ * mydev_writev() - send bytes from several places, as one message
+ * @dev: the device, opened for writing
+ * @parts: where the bytes are, for instance a header and what belongs to it
+ * @count: how many parts, at most 1024
+ *
+ * Return: as mydev_write()
+ */
+ssize_t mydev_writev(const struct mydev *dev, const struct iovec *parts,
+		     int count);
+
+/**
+ * mydev_sync() - wait until the device has taken what this descriptor has sent
+ * @dev: the device, opened for writing
+ *
+ * Waits for as long as the device makes it wait. How many bytes the device has
+ * and has not, mydev_get_stats() tells.
+ *
+ * Return: 0, or
+ *	-EINTR	a signal came; sending goes on;
+ *	-EPIPE, -EIO	as mydev_write(): not all of it was taken
+ */
+int mydev_sync(const struct mydev *dev);
+
+/**
+ * mydev_set_terminate() - end each message in a way that the device can see
+ * @dev: the device, opened for writing
+ * @on: whether a mydev_write() that fills its last packet is followed by a
+ *	packet without bytes; off when a device is opened
+ *
+ * Return: 0, or as mydev_set_config()
+ */
+int mydev_set_terminate(const struct mydev *dev, bool on);
+
+/**
+ * mydev_control() - one control request
+ * @dev: the device, opened for writing
+ * @request_type: bmRequestType; with bit 7 set, the request brings data
+ * @request: bRequest
+ * @value: wValue
+ * @index: wIndex
+ * @data: what is sent, or room for what comes
+ * @length: bytes of it, 0 to 65535
+ * @timeout_ms: milliseconds that the device may take, 1 to 60000; 0 for 5000
+ *
+ * Vendor and class requests to the interface (its number is the low byte of
+ * @index) or one of its endpoints (the same with its address), and to the device
+ * where it has no other interface.
+ *
+ * Return: the number of bytes that were sent or have come, or
+ *	-EACCES	the request would reach outside of the interface;
+ *	-ERANGE	a number is too large;
+ *	-EPIPE	the device refused;
+ *	-ETIMEDOUT	it did not answer in time;
+ *	-EOVERFLOW	it sent more than @length;
+ *	-EINTR	a signal came;
+ *	-EIO	an error of the bus
+ */
+ssize_t mydev_control(const struct mydev *dev, unsigned int request_type,
+		      unsigned int request, unsigned int value,
+		      unsigned int index, void *data, size_t length,
+		      unsigned int timeout_ms);
+
+/**
+ * mydev_transact() - send, and wait for the answer
+ * @dev: the device, opened for reading and writing
+ * @out: what is sent
+ * @out_length: bytes of it, 1 to 65536
+ * @in: room for the answer
+ * @in_length: bytes of it, 1 to 65536
+ * @timeout_ms: milliseconds for both, 1 to 60000; 0 for 5000
+ * @truncated: set to whether the answer was longer than @in_length; may be NULL
+ *
+ * The answer ends with a short packet or after @in_length bytes. What anybody
+ * else sends goes before or behind. All readers of the device get the answer
+ * too, this descriptor as well: whoever does not read it from there lets it not
+ * fill up with mydev_config.policy MYDEV_POLICY_DROP_OLDEST.
+ *
+ * Return: the number of bytes of the answer, or
+ *	-EAGAIN	somebody else is sending, and O_NONBLOCK was asked for;
+ *	-ERANGE	a number is beyond its limit;
+ *	-EPIPE	the device refused what was sent;
+ *	-ETIMEDOUT	no answer came in time;
+ *	-EINTR	a signal came;
+ *	-EIO	an error of the bus;
+ *	-EOPNOTSUPP	the interface has no endpoint for one of the directions
+ */
+ssize_t mydev_transact(const struct mydev *dev, const void *out,
+		       size_t out_length, void *in, size_t in_length,
+		       unsigned int timeout_ms, bool *truncated);
+
+/**
+ * mydev_clear_halt() - clear the halt of a bulk endpoint, by hand
+ * @dev: the device, opened for writing
+ * @endpoint: mydev_info.ep_in or ep_out
+ *
+ * The driver does that on its own where an endpoint stalls.
+ *
+ * Return: 0, -EACCES for another endpoint, -EPIPE where the device refused,
+ *	-EIO for an error of the bus
+ */
+int mydev_clear_halt(const struct mydev *dev, unsigned int endpoint);
+
+/**
+ * mydev_set_alternate() - change the alternate setting of the interface
+ * @dev: the device, opened for writing
+ * @setting: bAlternateSetting
+ *
+ * For everybody: readers go on with the new endpoints, and in packet mode get a
+ * MYDEV_EVENT_ALTERNATE. Ask mydev_get_info() for the endpoints anew.
+ *
+ * Return: 0, -ERANGE where there is no such setting, -EPIPE where the device
+ *	refused, -EIO for an error of the bus
+ */
+int mydev_set_alternate(const struct mydev *dev, unsigned int setting);
+
+/**
+ * mydev_reset() - reset the device
+ * @dev: the device, opened for writing
+ *
+ * All of it, also those of its interfaces that other drivers have. Descriptors
+ * stay open; what the device had not sent yet is lost.
+ *
+ * Return: 0, -EPERM without CAP_SYS_ADMIN, -EIO where it did not come back
+ */
+int mydev_reset(const struct mydev *dev);
+
+/** MYDEV_WAIT_FOREVER - a timeout of mydev_lease_acquire() that never ends. */
+#define MYDEV_WAIT_FOREVER 0xffffffffU
+
+/**
+ * mydev_lease_acquire() - be the only one who may send and control
+ * @dev: the device, opened for writing
+ * @timeout_ms: milliseconds to wait while somebody else has the lease, 0 for
+ *	not at all, MYDEV_WAIT_FOREVER
+ *
+ * Readers do not notice. It ends with mydev_lease_release(), with the last
+ * close of the descriptor, or when that is revoked. Who holds it is in the
+ * attribute "lease", see mydev_entry_attr(): a process id, a blank and the name
+ * of its command, or nothing.
+ *
+ * Return: 0, also where this descriptor has it already; or
+ *	-EBUSY	somebody else has it, and @timeout_ms is 0;
+ *	-EAGAIN	the same with O_NONBLOCK;
+ *	-ETIMEDOUT	somebody else has it, and still had it then;
+ *	-EINTR	a signal came
+ */
+int mydev_lease_acquire(const struct mydev *dev, unsigned int timeout_ms);
+
+/** mydev_lease_release() - let others send again; 0, also without a lease. */
+int mydev_lease_release(const struct mydev *dev);
+
+/**
+ * mydev_revoke() - take a descriptor away from whoever has it
+ * @dev: the device, opened in any way
+ * @client_id: mydev_info.client_id of that descriptor, which is also in
+ *	debugfs; 0 for the one of @dev
+ *
+ * All that it can do from then on is to be closed. Its queue, its lease and
+ * what it had not sent are given up.
+ *
+ * Return: 0, -ESRCH where no descriptor has that number, -EPERM for another
+ *	one than that of @dev without CAP_SYS_ADMIN
+ */
+int mydev_revoke(const struct mydev *dev, unsigned int client_id);
 
 /* ---------------------------------------------------------- packet mode */
 

@@ -142,6 +142,53 @@ int mydev_open_query(const char *name, struct mydev **dev)
 	return ret;
 }
 
+/* The name of a node is the driver's, whatever path it was opened by. */
+static int name_of(dev_t devnum, char *name, size_t size)
+{
+	char link[64];
+	char target[PATH_MAX];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u", major(devnum),
+		 minor(devnum));
+	len = readlink(link, target, sizeof(target) - 1);
+	if (len < 0)
+		return errno == ENOENT ? -ENXIO : -errno;
+	target[len] = '\0';
+	snprintf(name, size, "%s", basename(target));
+	return 0;
+}
+
+int mydev_open_fd(int fd, struct mydev **devp)
+{
+	struct mydev *dev;
+	struct stat st;
+	char name[64];
+	int ret;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISCHR(st.st_mode))
+		return -ENXIO;
+	ret = check_class(st.st_rdev);
+	if (!ret)
+		ret = name_of(st.st_rdev, name, sizeof(name));
+	if (ret)
+		return ret;
+	dev = device_new(name);
+	if (!dev)
+		return -ENOMEM;
+	dev->devnum = st.st_rdev;
+	dev->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	ret = dev->fd < 0 ? -errno : check_abi(dev);
+	if (ret) {
+		mydev_close(dev);
+		return ret;
+	}
+	*devp = dev;
+	return 0;
+}
+
 void mydev_close(struct mydev *dev)
 {
 	if (!dev)
@@ -173,8 +220,7 @@ bool mydev_is_reader(const struct mydev *dev)
 	return mode == O_RDONLY || mode == O_RDWR;
 }
 
-/* The first member of each argument is its size. */
-static int request(const struct mydev *dev, unsigned long cmd, void *arg,
+int device_request(const struct mydev *dev, unsigned long cmd, void *arg,
 		   size_t size)
 {
 	__u32 size32 = size;
@@ -193,7 +239,7 @@ static int ask(const struct mydev *dev, unsigned long cmd, void *arg,
 	       size_t size)
 {
 	memset(arg, 0, size);
-	return request(dev, cmd, arg, size);
+	return device_request(dev, cmd, arg, size);
 }
 
 int mydev_get_info(const struct mydev *dev, struct mydev_info *info,
@@ -226,7 +272,7 @@ int mydev_set_config(const struct mydev *dev, const struct mydev_config *config,
 	if (size > sizeof(copy))
 		return -EINVAL;
 	memcpy(&copy, config, size);
-	return request(dev, MYDEV_IOC_SET_CONFIG, &copy, size);
+	return device_request(dev, MYDEV_IOC_SET_CONFIG, &copy, size);
 }
 
 int mydev_get_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
@@ -238,7 +284,7 @@ int mydev_get_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
 int mydev_set_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
 		       size_t size)
 {
-	return request(dev, MYDEV_IOC_SET_GEOMETRY, geometry, size);
+	return device_request(dev, MYDEV_IOC_SET_GEOMETRY, geometry, size);
 }
 
 ssize_t mydev_read(const struct mydev *dev, void *buf, size_t count)

@@ -17,22 +17,35 @@ const char *mydev_strerror(int err)
 	case -ENODEV:
 		return "the device was unplugged; plug it in and open it again";
 	case -EACCES:
+		return "no permission for the node, install the udev rule; or a request beyond the interface";
 	case -EPERM:
-		return "no permission; be a user who may open the node, or install the udev rule";
+		return "no permission; be a user who may open the node, or root to reset and revoke";
 	case -EBUSY:
-		return "in use: all clients it can have are there, or a change waits for readers";
+		return "in use: it has all its clients, somebody holds the lease, or a change waits for readers";
 	case -ENOBUFS:
 		return "data was lost here because this reader fell behind; read on, and faster";
 	case -EMSGSIZE:
 		return "the next record needs a larger buffer; it is not lost, read again";
 	case -ERANGE:
-		return "a number is beyond its limit; mydevctl config and info show limits";
+		return "a number is beyond its limit; mydevctl config, info and alt show limits";
 	case -E2BIG:
 		return "the driver does not know all that was set; load one as new as this";
 	case -EIO:
-		return "the device failed for good; close all its descriptors and open it again";
+		return "the device or the bus failed; check the cable, close all descriptors and open it again";
+	case -EPIPE:
+		return "the device refused (it stalled); its manual says what it accepts";
+	case -ETIMEDOUT:
+		return "the device did not answer in time; give it longer, or ask what it knows";
+	case -EOVERFLOW:
+		return "the device sent more than was asked for; ask for more";
+	case -ESTALE:
+		return "this descriptor was revoked by an administrator; open the device again";
+	case -ESRCH:
+		return "no descriptor has this id; mydevctl clients shows the ids";
+	case -EINTR:
+		return "interrupted by a signal; do it again";
 	case -EOPNOTSUPP:
-		return "the interface has no bulk IN endpoint, or the driver lacks this setting";
+		return "the interface has no bulk IN endpoint, or no bulk OUT one to send, or the driver lacks this setting";
 	case -ENOTTY:
 		return "the loaded driver is older than this program; load one as new";
 	case -EPROTONOSUPPORT:
@@ -42,7 +55,7 @@ const char *mydev_strerror(int err)
 	case -EINVAL:
 		return "a size or flag is not allowed; this is an error of the program";
 	case -EAGAIN:
-		return "nothing to read yet; wait with poll()";
+		return "it would have to wait; do so with poll()";
 	case -EBADF:
 		return "the descriptor is open for the other direction; open it for this one";
 	case -ENOMEM:

@@ -19,4 +19,8 @@ const char *node_prefix(const char *name);
  */
 int check_class(dev_t devnum);
 
+/* An ioctl whose argument has its size as its first member, put there here. */
+int device_request(const struct mydev *dev, unsigned long cmd, void *arg,
+		   size_t size);
+
 #endif /* LIBMYDEV_INTERNAL_H */

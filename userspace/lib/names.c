@@ -15,6 +15,7 @@ static const char *const states[] = {
 	[MYDEV_STATE_RECOVERING] = "recovering",
 	[MYDEV_STATE_FAILED] = "failed",
 	[MYDEV_STATE_GONE] = "gone",
+	[MYDEV_STATE_PAUSED] = "paused",
 };
 
 static const char *const modes[] = {
@@ -42,8 +43,9 @@ static const char *const records[] = {
 
 /* There is no event 0. */
 static const char *const events[] = {
-	[MYDEV_EVENT_STALL] = "stall",
-	[MYDEV_EVENT_ERROR] = "error",
+	[MYDEV_EVENT_STALL] = "stall",         [MYDEV_EVENT_ERROR] = "error",
+	[MYDEV_EVENT_RESET] = "reset",         [MYDEV_EVENT_RESUME] = "resume",
+	[MYDEV_EVENT_ALTERNATE] = "alternate",
 };
 
 static const char *name_of(const char *const *names, size_t count,
