@@ -319,9 +319,7 @@ static void sum_up_text(const struct copy *copy, const char *output)
 		return;
 	default:
 		if (copy->progress || copy->end == COPY_SIGNAL)
-			fprintf(stderr, "%llu bytes, %.1f s, %.1f MiB/s\n",
-				bytes, copy->elapsed,
-				bytes / copy->elapsed / (1024.0 * 1024.0));
+			progress_total(bytes, copy->elapsed);
 	}
 	sum_up_loss(copy);
 }

@@ -5,89 +5,13 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tool.h"
 
 #define CHUNK (256 * 1024)
-#define MIB   (1024.0 * 1024.0)
-
-/* What asked the copying to end; the first one counts. */
-static volatile sig_atomic_t stop;
-static timer_t timer;
-
-/*
- * A signal can arrive between looking at @stop and entering a call that
- * blocks. So once it is set, the timer repeats until the call is interrupted.
- */
-static const struct timespec nag = { .tv_nsec = 50 * 1000 * 1000 };
-
-static void on_signal(int sig)
-{
-	struct itimerspec its = { .it_value = nag, .it_interval = nag };
-	int saved = errno;
-
-	if (!stop) {
-		stop = sig == SIGALRM ? COPY_SECONDS : COPY_SIGNAL;
-		timer_settime(timer, 0, &its, NULL);
-	}
-	errno = saved;
-}
-
-static int catch_signals(double seconds)
-{
-	/* No SA_RESTART: a blocked write has to come back. */
-	struct sigaction sa = { .sa_handler = on_signal };
-	struct itimerspec its = { .it_interval = nag };
-	struct sigaction old;
-
-	/* The event a NULL stands for is SIGALRM. */
-	if (timer_create(CLOCK_MONOTONIC, NULL, &timer))
-		return -errno;
-	if (sigaction(SIGALRM, &sa, NULL) || sigaction(SIGTERM, &sa, NULL) ||
-	    sigaction(SIGINT, NULL, &old))
-		return -errno;
-	/* A shell's background job ignores SIGINT, and has to go on doing so. */
-	if (old.sa_handler != SIG_IGN && sigaction(SIGINT, &sa, NULL))
-		return -errno;
-	its.it_value.tv_sec = (time_t)seconds;
-	its.it_value.tv_nsec = (long)((seconds - (time_t)seconds) * 1e9);
-	if (timer_settime(timer, 0, &its, NULL))
-		return -errno;
-	return 0;
-}
-
-struct progress {
-	bool on;
-	double start;
-	double last;
-	uint64_t last_bytes;
-};
-
-static void show_progress(struct progress *progress, uint64_t bytes)
-{
-	double t = now();
-	double past = t - progress->last;
-
-	if (!progress->on || past < 1.0)
-		return;
-	fprintf(stderr, "\r%.1f MiB  %.1f MiB/s  %.0f s\033[K", bytes / MIB,
-		(bytes - progress->last_bytes) / past / MIB,
-		t - progress->start);
-	progress->last = t;
-	progress->last_bytes = bytes;
-}
-
-/* Whatever comes next on stderr starts on a line of its own. */
-static void end_progress(const struct progress *progress)
-{
-	if (progress->on)
-		fprintf(stderr, "\r\033[K");
-}
 
 /* Without progress to show there is nothing to wake up for but data. */
 static void wait_for_data(const struct copy *copy,
@@ -121,10 +45,11 @@ static bool write_all(struct copy *copy, const char *buf, size_t count,
 			struct pollfd pfd = { .fd = copy->out,
 					      .events = POLLOUT };
 
-			if (poll(&pfd, 1, -1) < 0 && errno == EINTR && stop)
+			if (poll(&pfd, 1, -1) < 0 && errno == EINTR &&
+			    interrupted())
 				return false;
 		} else if (errno == EINTR) {
-			if (stop)
+			if (interrupted())
 				return false;
 		} else {
 			copy->error = -errno;
@@ -141,7 +66,7 @@ static void note_gap(struct copy *copy, const struct progress *progress)
 	copy->gaps++;
 	if (!copy->verbose)
 		return;
-	end_progress(progress);
+	progress_end(progress);
 	complain("%s: data was lost behind byte %llu: this reader fell behind",
 		 mydev_path(copy->dev), (unsigned long long)copy->bytes);
 }
@@ -231,7 +156,7 @@ static bool step(struct copy *copy, struct buffer *buffer,
 	/* A read that cannot block does not wait for a watermark, poll() does. */
 	if (copy->patient) {
 		wait_for_data(copy, progress);
-		if (stop)
+		if (interrupted())
 			return false;
 	}
 	n = mydev_read(copy->dev, buffer->data, room(copy, buffer));
@@ -273,20 +198,20 @@ void copy_run(struct copy *copy)
 
 	buffer.data = need(malloc(buffer.size));
 	/* Before the timer, so that no end by time comes too early. */
-	progress.start = now();
-	progress.last = progress.start;
-	copy->error = catch_signals(copy->seconds);
+	progress_begin(&progress);
+	copy->error = interrupt_begin(copy->seconds);
 	if (copy->error) {
 		copy->end = COPY_READ_ERROR;
 		free(buffer.data);
 		return;
 	}
-	while (!stop && step(copy, &buffer, &progress))
-		show_progress(&progress, copy->bytes);
+	while (!interrupted() && step(copy, &buffer, &progress))
+		progress_show(&progress, copy->bytes);
 	if (!copy->end)
-		copy->end = stop;
-	end_progress(&progress);
+		copy->end = interrupted() == INTERRUPT_SECONDS ? COPY_SECONDS
+							       : COPY_SIGNAL;
+	progress_end(&progress);
 	copy->elapsed = now() - progress.start;
-	timer_delete(timer);
+	interrupt_end();
 	free(buffer.data);
 }

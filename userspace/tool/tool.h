@@ -136,6 +136,34 @@ struct packet_style {
 void print_record(FILE *out, const struct mydev_record *record,
 		  const struct packet_style *style);
 
+/* interrupt.c: SIGINT, SIGTERM, and the end of a time */
+enum interrupt {
+	INTERRUPT_NONE = 0,
+	INTERRUPT_SECONDS,
+	INTERRUPT_SIGNAL,
+};
+
+/*
+ * From here on these end no program but make interrupted() tell, and calls that
+ * block return with EINTR. @seconds of 0 is no limit. 0 or a negative errno.
+ */
+int interrupt_begin(double seconds);
+enum interrupt interrupted(void);
+void interrupt_end(void);
+
+/* progress.c: one line on stderr, once a second, where @on is set */
+struct progress {
+	bool on;
+	double start;
+	double last;
+	uint64_t last_bytes;
+};
+
+void progress_begin(struct progress *progress);
+void progress_show(struct progress *progress, uint64_t bytes);
+void progress_end(const struct progress *progress);
+void progress_total(uint64_t bytes, double seconds);
+
 /* copy.c */
 enum copy_end {
 	COPY_BYTES = 1, /* as many as were asked for */
