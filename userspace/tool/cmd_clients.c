@@ -55,7 +55,7 @@ static const struct argp argp = {
 	.doc = "Show who has a device open, and who is slow.\v" DEV_DOC
 	       " The lag of a client is what the device has sent and the client "
 	       "has not read. A client holds up the device only where its role is "
-	       "reading and its policy lossless.\n\n"
+	       "reading and its policy lossless. mydevctl revoke takes the id of one.\n\n"
 	       "The driver tells this in debugfs, which only root can read. A "
 	       "client's own user finds the same in /proc/PID/fdinfo/FD.\n\n" EXIT_CODES_DOC,
 };
@@ -184,6 +184,7 @@ int clients_read(const struct mydev_entry *entry, struct json_object **rows)
 void clients_print(FILE *out, struct json_object *rows)
 {
 	static const struct column columns[] = {
+		{ "ID", "id" },
 		{ "PID", "pid" },
 		{ "ROLE", "role" },
 		{ "MODE", "mode" },

@@ -277,10 +277,9 @@ static int show(const struct target *target, bool json)
 	add_number(obj, "min_pool_bytes",
 		   min_pool(geometry.transfers, geometry.transfer_size));
 	add_number(obj, "max_pool_bytes", geometry.max_pool_bytes);
-	if (info.size > offsetof(struct mydev_info, stall_ms))
-		add_number(obj, "stall_ms", info.stall_ms);
-	else
-		add_null(obj, "stall_ms");
+	add_known(obj, "stall_ms",
+		  info.size > offsetof(struct mydev_info, stall_ms),
+		  info.stall_ms);
 	if (json)
 		print_json(obj);
 	else

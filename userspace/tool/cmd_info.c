@@ -40,7 +40,7 @@ static const struct argp argp = {
 	.options = option_table,
 	.parser = parse,
 	.args_doc = "[DEV]",
-	.doc = "Show what a device is: ids, endpoints, speed, limits.\v" DEV_DOC
+	.doc = "Show what a device is: ids, endpoints, speed, limits, and who holds its lease.\v" DEV_DOC
 	       "\n\n" EXIT_CODES_DOC,
 };
 
@@ -67,6 +67,8 @@ static void add_features(struct json_object *obj, uint64_t features)
 		{ MYDEV_FEATURE_NOWAIT, "nowait" },
 		{ MYDEV_FEATURE_CONFIG, "config" },
 		{ MYDEV_FEATURE_GEOMETRY, "geometry" },
+		{ MYDEV_FEATURE_WRITE, "write" },
+		{ MYDEV_FEATURE_CONTROL, "control" },
 	};
 	struct json_object *array = need(json_object_new_array());
 	size_t i;
@@ -78,6 +80,15 @@ static void add_features(struct json_object *obj, uint64_t features)
 				need(json_object_new_string(names[i].name)));
 	}
 	json_object_object_add(obj, "features", array);
+}
+
+static void add_lease(struct json_object *obj, const struct mydev_entry *entry)
+{
+	struct holder holder = { 0 };
+	bool held = lease_holder(entry, &holder);
+
+	add_known(obj, "lease_pid", held, holder.pid);
+	add_text(obj, "lease_command", held ? holder.command : "");
 }
 
 static struct json_object *describe(const struct mydev_entry *entry,
@@ -109,20 +120,18 @@ static struct json_object *describe(const struct mydev_entry *entry,
 	add_number(obj, "transfers", info->transfers);
 	add_number(obj, "pool_buffers", info->pool_buffers);
 	/* That of this descriptor, which has none unless it had to be a reader. */
-	if (info->queue_depth)
-		add_number(obj, "queue_depth", info->queue_depth);
-	else
-		add_null(obj, "queue_depth");
+	add_known(obj, "queue_depth", info->queue_depth, info->queue_depth);
 	add_number(obj, "max_clients", info->max_clients);
 	/* Younger than the structure: an older driver does not tell. */
-	if (info->size > offsetof(struct mydev_info, max_queue_depth))
-		add_number(obj, "max_queue_depth", info->max_queue_depth);
-	else
-		add_null(obj, "max_queue_depth");
-	if (info->size > offsetof(struct mydev_info, stall_ms))
-		add_number(obj, "stall_ms", info->stall_ms);
-	else
-		add_null(obj, "stall_ms");
+	add_known(obj, "max_queue_depth",
+		  info->size > offsetof(struct mydev_info, max_queue_depth),
+		  info->max_queue_depth);
+	add_known(obj, "stall_ms",
+		  info->size > offsetof(struct mydev_info, stall_ms),
+		  info->stall_ms);
+	add_known(obj, "send_size", info->send_size, info->send_size);
+	add_known(obj, "send_room", info->send_room, info->send_room);
+	add_lease(obj, entry);
 	add_number(obj, "abi_version", info->abi_version);
 	add_features(obj, info->features);
 	return obj;

@@ -80,6 +80,7 @@ static struct json_object *describe(const struct target *target,
 				    const struct mydev_stats *stats)
 {
 	struct json_object *obj = need(json_object_new_object());
+	bool sends;
 
 	add_text(obj, "name", mydev_entry_name(target->entry));
 	add_text(obj, "state", state_name(stats->state));
@@ -92,6 +93,11 @@ static struct json_object *describe(const struct target *target,
 	add_number(obj, "errors", stats->errors);
 	add_number(obj, "stalls", stats->stalls);
 	add_number(obj, "ring_stops", stats->ring_stops);
+	/* Younger than the structure: an older driver does not tell. */
+	sends = stats->size > offsetof(struct mydev_stats, send_errors);
+	add_known(obj, "sent_transfers", sends, stats->sent_transfers);
+	add_known(obj, "sent_bytes", sends, stats->sent_bytes);
+	add_known(obj, "send_errors", sends, stats->send_errors);
 	return obj;
 }
 

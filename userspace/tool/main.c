@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * mydevctl: look at mydev devices, read them and set them up, from the shell.
+ * mydevctl: look at mydev devices, read them, send to them and set them up, from
+ * the shell.
  */
 #include <argp.h>
 #include <errno.h>
@@ -21,6 +22,14 @@ static const struct command {
 	{ "stats", "mydevctl stats", cmd_stats },
 	{ "config", "mydevctl config", cmd_config },
 	{ "clients", "mydevctl clients", cmd_clients },
+	{ "write", "mydevctl write", cmd_write },
+	{ "transact", "mydevctl transact", cmd_transact },
+	{ "control", "mydevctl control", cmd_control },
+	{ "lease", "mydevctl lease", cmd_lease },
+	{ "alt", "mydevctl alt", cmd_alt },
+	{ "halt", "mydevctl halt", cmd_halt },
+	{ "reset", "mydevctl reset", cmd_reset },
+	{ "revoke", "mydevctl revoke", cmd_revoke },
 };
 
 struct choice {
@@ -49,7 +58,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!choice->command)
 			argp_error(
 				state,
-				"no command \"%s\"; the commands are list, info, cat, stats, config and clients",
+				"no command \"%s\"; the commands are list, info, cat, stats, config, clients, write, transact, control, lease, alt, halt, reset and revoke",
 				arg);
 		choice->first = state->next - 1;
 		/* What follows is the command's own to parse. */
@@ -66,14 +75,22 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "COMMAND [OPTION...] [DEV]",
-	.doc = "Look at mydev devices, read them and set them up.\v"
+	.doc = "Look at mydev devices, read them, send to them and set them up.\v"
 	       "Commands:\n"
-	       "  list    the devices that are present\n"
-	       "  info    what a device is\n"
-	       "  cat     copy what a device sends to standard output\n"
-	       "  stats   the counters of a device, once or again and again\n"
-	       "  config  the receive ring of a device, to show or to change\n"
-	       "  clients who has a device open, and who is slow\n"
+	       "  list      the devices that are present\n"
+	       "  info      what a device is\n"
+	       "  cat       copy what a device sends to standard output\n"
+	       "  stats     the counters of a device, once or again and again\n"
+	       "  config    the receive ring of a device, to show or to change\n"
+	       "  clients   who has a device open, and who is slow\n"
+	       "  write     send a file or standard input to a device\n"
+	       "  transact  send a few bytes, and print the answer\n"
+	       "  control   make a control request\n"
+	       "  lease     be the only one who may send, while a command runs\n"
+	       "  alt       the alternate setting, to show or to change\n"
+	       "  halt      clear the halt of an endpoint\n"
+	       "  reset     reset a device\n"
+	       "  revoke    take a descriptor away from whoever has it\n"
 	       "\n"
 	       "mydevctl COMMAND --help tells about one command.\n\n" DEV_DOC
 	       "\n\n" EXIT_CODES_DOC,

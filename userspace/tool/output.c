@@ -56,6 +56,15 @@ void add_number(struct json_object *obj, const char *key, uint64_t value)
 	add(obj, key, need(json_object_new_uint64(value)));
 }
 
+void add_known(struct json_object *obj, const char *key, bool known,
+	       uint64_t value)
+{
+	if (known)
+		add_number(obj, key, value);
+	else
+		add_null(obj, key);
+}
+
 void add_attr(struct json_object *obj, const struct mydev_entry *entry,
 	      const char *attr)
 {

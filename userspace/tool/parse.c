@@ -31,6 +31,25 @@ bool parse_number(const char *text, uint64_t *number)
 	return parse_digits(text, &end, number) && !*end;
 }
 
+bool parse_limited(const char *text, unsigned int max, unsigned int *number)
+{
+	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+	unsigned long long value;
+	char *end;
+
+	if (hex)
+		text += 2;
+	if (hex ? !isxdigit((unsigned char)*text)
+		: !isdigit((unsigned char)*text))
+		return false;
+	errno = 0;
+	value = strtoull(text, &end, hex ? 16 : 10);
+	if (errno || *end || value > max)
+		return false;
+	*number = value;
+	return true;
+}
+
 bool parse_bytes(const char *text, uint64_t *bytes)
 {
 	static const char suffixes[] = "KMG";

@@ -3,6 +3,8 @@
  * Finding and opening the device that a command is meant for.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +45,41 @@ static int only_device(char **path)
 	return status;
 }
 
+/* Taken after the open, so that a device plugged in just now is in. */
+static int find_entry(struct target *target)
+{
+	int status = list_devices(&target->list);
+
+	if (status)
+		goto close;
+	target->entry =
+		mydev_list_by_devnum(target->list, mydev_devnum(target->dev));
+	if (target->entry)
+		return EXIT_OK;
+	status = device_error(mydev_path(target->dev), -ENODEV);
+	mydev_list_free(target->list);
+close:
+	mydev_close(target->dev);
+	return status;
+}
+
+static int open_as(const char *name, int flags, struct mydev **dev)
+{
+	int ret;
+
+	switch (flags) {
+	case TARGET_QUERY:
+		return mydev_open_query(name, dev);
+	case TARGET_FULL:
+		ret = mydev_open(name, O_RDWR, dev);
+		if (ret == -EACCES)
+			ret = mydev_open(name, O_WRONLY, dev);
+		return ret;
+	default:
+		return mydev_open(name, flags, dev);
+	}
+}
+
 int target_open(struct target *target, const char *name, int flags)
 {
 	char *path = NULL;
@@ -55,33 +92,84 @@ int target_open(struct target *target, const char *name, int flags)
 			return status;
 		name = path;
 	}
-	if (flags == TARGET_QUERY)
-		ret = mydev_open_query(name, &target->dev);
-	else
-		ret = mydev_open(name, flags, &target->dev);
+	target->inherited = false;
+	ret = open_as(name, flags, &target->dev);
 	if (ret) {
 		status = device_error(name, ret);
 		free(path);
 		return status;
 	}
 	free(path);
-	/* Taken after the open, so that a device plugged in just now is in. */
-	status = list_devices(&target->list);
-	if (status)
-		goto close;
-	target->entry =
-		mydev_list_by_devnum(target->list, mydev_devnum(target->dev));
-	if (!target->entry) {
-		status = device_error(mydev_path(target->dev), -ENODEV);
-		goto free;
-	}
-	return EXIT_OK;
+	return find_entry(target);
+}
 
-free:
-	mydev_list_free(target->list);
-close:
-	mydev_close(target->dev);
-	return status;
+static int find_devnum(const char *name, dev_t *devnum)
+{
+	const struct mydev_entry *entry;
+	struct mydev_list *list;
+	int ret = mydev_list_new(&list);
+
+	if (ret)
+		return ret;
+	ret = mydev_list_find(list, name, &entry);
+	if (!ret)
+		*devnum = mydev_entry_devnum(entry);
+	mydev_list_free(list);
+	return ret;
+}
+
+static int open_inherited(const char *number, struct mydev **dev)
+{
+	unsigned int fd;
+
+	if (!parse_limited(number, INT_MAX, &fd))
+		return -EBADF;
+	return mydev_open_fd(fd, dev);
+}
+
+int target_open_sender(struct target *target, const char *name, int flags)
+{
+	const char *number = getenv(FD_VARIABLE);
+	dev_t devnum = 0;
+	int ret;
+
+	if (!number)
+		return target_open(target, name, flags);
+	ret = open_inherited(number, &target->dev);
+	if (ret && !name) {
+		complain("%s is %s: %s", FD_VARIABLE, number,
+			 ret == -EBADF ? "no open descriptor"
+				       : mydev_strerror(ret));
+		fprintf(stderr,
+			"  It is what mydevctl lease leaves to its command. Whoever starts others in between\n"
+			"  has to leave it open (in Python: pass_fds), or to take the variable away.\n");
+		return EXIT_ERROR;
+	}
+	if (!ret && name &&
+	    (find_devnum(name, &devnum) ||
+	     devnum != mydev_devnum(target->dev))) {
+		mydev_close(target->dev);
+		ret = -ENXIO;
+	}
+	/* Some other device than the one that was leased. */
+	if (ret)
+		return target_open(target, name, flags);
+	target->inherited = true;
+	return find_entry(target);
+}
+
+bool is_device_name(const char *name)
+{
+	static const char node[] = "/dev/mydev";
+	dev_t devnum;
+
+	if (!name[strspn(name, "0123456789")])
+		return *name;
+	if (!strncmp(name, node + 5, 5) &&
+	    !name[5 + strspn(name + 5, "0123456789")])
+		return name[5];
+	return !strncmp(name, node, sizeof(node) - 1) ||
+	       !find_devnum(name, &devnum);
 }
 
 int target_look(struct target *target, const char *name)
@@ -91,6 +179,7 @@ int target_look(struct target *target, const char *name)
 	int ret;
 
 	target->dev = NULL;
+	target->inherited = false;
 	if (!name) {
 		status = only_device(&path);
 		if (status)

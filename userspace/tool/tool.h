@@ -40,6 +40,14 @@ int cmd_cat(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_clients(int argc, char **argv);
+int cmd_write(int argc, char **argv);
+int cmd_control(int argc, char **argv);
+int cmd_transact(int argc, char **argv);
+int cmd_lease(int argc, char **argv);
+int cmd_alt(int argc, char **argv);
+int cmd_halt(int argc, char **argv);
+int cmd_reset(int argc, char **argv);
+int cmd_revoke(int argc, char **argv);
 
 /* messages.c */
 
@@ -57,22 +65,38 @@ struct target {
 	struct mydev *dev;
 	struct mydev_list *list;
 	const struct mydev_entry *entry; /* in @list */
+	bool inherited;
 };
 
 /*
  * Opens @name, or the only device where it is NULL; @flags as in mydev_open(),
- * or TARGET_QUERY. Complains on its own. EXIT_OK, or the exit status to end
+ * or TARGET_QUERY, or TARGET_FULL: for reading and writing, or where only that
+ * is permitted for writing. Complains on its own. EXIT_OK, or the exit status to end
  * with; target_close() is for the first case only.
  */
 #define TARGET_QUERY (-1)
+#define TARGET_FULL  (-2)
 int target_open(struct target *target, const char *name, int flags);
 void target_close(struct target *target);
+
+/*
+ * The same for what only the holder of the lease may do. Where the program was
+ * started by mydevctl lease, that is the descriptor in FD_VARIABLE, whatever
+ * @flags are; @target->inherited tells.
+ */
+#define FD_VARIABLE "MYDEV_FD"
+int target_open_sender(struct target *target, const char *name, int flags);
+
+/* Whether this is, or looks like, the name of a device and not of a file. */
+bool is_device_name(const char *name);
 
 /* The same without opening the device; @target->dev is NULL then. */
 int target_look(struct target *target, const char *name);
 
 /* parse.c: numbers on the command line; false for what is none */
 bool parse_number(const char *text, uint64_t *number);
+/* Up to @max, and with 0x in hexadecimal digits. */
+bool parse_limited(const char *text, unsigned int max, unsigned int *number);
 bool parse_bytes(const char *text, uint64_t *bytes);
 bool parse_seconds(const char *text, double *seconds);
 
@@ -107,8 +131,55 @@ struct column {
 void print_table(FILE *out, struct json_object *rows,
 		 const struct column *columns, bool header);
 
+/* What an older driver does not tell is null. */
+void add_known(struct json_object *obj, const char *key, bool known,
+	       uint64_t value);
+
 /* Ends the program where memory is out: there is nothing left to do then. */
 void *need(void *memory);
+
+/* data.c: bytes */
+struct data {
+	unsigned char *bytes;
+	size_t length;
+};
+
+/* Whether this is pairs of hexadecimal digits; only those can be added. */
+bool is_hex(const char *text);
+void data_add_hex(struct data *data, const char *text);
+
+/* The whole of @file, or of standard input for NULL and "-"; the exit status */
+int data_read(struct data *data, const char *file, size_t limit);
+void data_free(struct data *data);
+
+/* The same as a descriptor, -1 after a complaint; and what to call it. */
+int open_input(const char *file);
+const char *input_name(const char *file);
+
+/* Up to the end of the file or a signal. The bytes, or a negative errno. */
+ssize_t read_fully(int fd, void *buf, size_t count);
+
+void add_data(struct json_object *obj, const char *key, const void *bytes,
+	      size_t count);
+void print_dump(const void *bytes, size_t count);
+
+/* Whether any bytes may go to standard output; complains on its own. */
+bool raw_fits_here(void);
+
+/* lease.c: who may send */
+struct holder {
+	uint64_t pid;
+	char command[64]; /* printable ASCII */
+};
+
+/* False where nobody holds the lease, or the driver knows of none. */
+bool lease_holder(const struct mydev_entry *entry, struct holder *holder);
+
+/*
+ * Says why a request to send or to control has failed: as device_error(), but
+ * for EBUSY, which is about the lease here. The exit status.
+ */
+int sender_error(const struct target *target, int err);
 
 /* cmd_clients.c */
 

@@ -86,6 +86,7 @@ static struct json_object *describe(const struct watch *watch,
 	struct json_object *obj = need(json_object_new_object());
 	uint64_t packets = stats->packets - last->packets;
 	uint64_t bytes = stats->bytes - last->bytes;
+	uint64_t sent_bytes = stats->sent_bytes - last->sent_bytes;
 
 	add_text(obj, "name", mydev_entry_name(watch->target->entry));
 	add_real(obj, "seconds", seconds);
@@ -100,8 +101,14 @@ static struct json_object *describe(const struct watch *watch,
 	add_number(obj, "errors", stats->errors - last->errors);
 	add_number(obj, "stalls", stats->stalls - last->stalls);
 	add_number(obj, "ring_stops", stats->ring_stops - last->ring_stops);
+	/* Of an older driver these are zero. */
+	add_number(obj, "sent_transfers",
+		   stats->sent_transfers - last->sent_transfers);
+	add_number(obj, "sent_bytes", sent_bytes);
+	add_number(obj, "send_errors", stats->send_errors - last->send_errors);
 	add_real(obj, "packets_per_second", packets / seconds);
 	add_real(obj, "bytes_per_second", bytes / seconds);
+	add_real(obj, "sent_bytes_per_second", sent_bytes / seconds);
 	return obj;
 }
 
@@ -117,16 +124,17 @@ static double real(struct json_object *obj, const char *key)
 
 static void print_header(void)
 {
-	printf("%12s %10s %10s %10s %8s %9s %11s  %s\n", "PACKETS/S", "MIB/S",
-	       "RING-STOPS", "ERRORS", "CLIENTS", "IN-FLIGHT", "FREE-BUFFERS",
-	       "STATE");
+	printf("%12s %10s %10s %10s %10s %8s %9s %11s  %s\n", "PACKETS/S",
+	       "MIB/S", "SENT-MIB/S", "RING-STOPS", "ERRORS", "CLIENTS",
+	       "IN-FLIGHT", "FREE-BUFFERS", "STATE");
 }
 
 static void print_line(const struct watch *watch, struct json_object *obj)
 {
-	printf("%s%12.1f %10.2f %10llu %10llu %8llu %9llu %12llu  %s%s",
+	printf("%s%12.1f %10.2f %10.2f %10llu %10llu %8llu %9llu %12llu  %s%s",
 	       watch->terminal ? "\r" : "", real(obj, "packets_per_second"),
 	       real(obj, "bytes_per_second") / MIB,
+	       real(obj, "sent_bytes_per_second") / MIB,
 	       (unsigned long long)number(obj, "ring_stops"),
 	       (unsigned long long)number(obj, "errors"),
 	       (unsigned long long)number(obj, "clients"),

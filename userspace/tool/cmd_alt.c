@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+/*
+ * mydevctl alt: the alternate setting of the interface, to show and to change.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool.h"
+
+#define MAX_SETTING 255
+
+struct options {
+	bool json;
+	bool given;
+	unsigned int setting;
+	const char *name;
+	const char *last; /* argument that was not understood yet */
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case 'J':
+		options->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (options->name)
+			argp_error(state, "one device and one N only: %s", arg);
+		options->name = options->last;
+		options->last = arg;
+		return 0;
+	case ARGP_KEY_END:
+		/* The last argument is N if it can be, or else the device. */
+		if (!options->last)
+			return 0;
+		options->given = parse_limited(options->last, MAX_SETTING,
+					       &options->setting);
+		if (options->given)
+			return 0;
+		if (options->name ||
+		    !options->last[strspn(options->last, "0123456789")])
+			argp_error(state, "N is a number from 0 to %u, not %s",
+				   MAX_SETTING, options->last);
+		options->name = options->last;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option option_table[] = {
+	{ "json", 'J', NULL, 0, "Print a JSON object", 0 },
+	{ 0 },
+};
+
+static const struct argp argp = {
+	.options = option_table,
+	.parser = parse,
+	.args_doc = "[DEV] [N]",
+	.doc = "Show the alternate setting of the interface and its endpoints, or "
+	       "change to setting N and show what is there now.\v" DEV_DOC
+	       " A number alone is N.\n\n"
+	       "It changes for everybody. Readers go on with the new endpoints; in "
+	       "packet mode they are told.\n\n" EXIT_CODES_DOC,
+};
+
+/* 0 where the kernel does not tell. */
+static unsigned int count_settings(const struct target *target)
+{
+	char text[32];
+
+	if (mydev_entry_attr(target->entry, "device/bNumAltSettings", text,
+			     sizeof(text)) <= 0)
+		return 0;
+	return strtoul(text, NULL, 10);
+}
+
+static int set_error(const struct target *target, unsigned int setting, int err)
+{
+	const char *path = mydev_path(target->dev);
+	unsigned int count = count_settings(target);
+
+	switch (err) {
+	case -ERANGE:
+		complain("%s: there is no alternate setting %u", path, setting);
+		if (count == 1)
+			fprintf(stderr, "  The interface has only one.\n");
+		else if (count)
+			fprintf(stderr, "  The interface has %u: 0 to %u.\n",
+				count, count - 1);
+		return EXIT_ERROR;
+	case -EPIPE:
+		complain(
+			"%s: the device refused alternate setting %u: it stalled",
+			path, setting);
+		fprintf(stderr,
+			"  Its manual says when it accepts which; mydevctl reset may help.\n");
+		return EXIT_ERROR;
+	case -EIO:
+	case -ETIMEDOUT:
+		complain("%s: the alternate setting cannot be changed: %s",
+			 path, mydev_strerror(err));
+		return EXIT_ERROR;
+	default:
+		return sender_error(target, err);
+	}
+}
+
+static void add_endpoint(struct json_object *obj, const char *key,
+			 unsigned int address)
+{
+	if (address)
+		add_hex(obj, key, address, 2);
+	else
+		add_null(obj, key);
+}
+
+static int show(const struct target *target, bool json)
+{
+	unsigned int count = count_settings(target);
+	struct mydev_info info;
+	struct json_object *obj;
+	int ret = mydev_get_info(target->dev, &info, sizeof(info));
+
+	if (ret)
+		return sender_error(target, ret);
+	obj = need(json_object_new_object());
+	add_text(obj, "name", mydev_entry_name(target->entry));
+	add_number(obj, "alternate_setting", info.alternate_setting);
+	add_known(obj, "alternate_settings", count, count);
+	add_endpoint(obj, "ep_in", info.ep_in);
+	add_endpoint(obj, "ep_out", info.ep_out);
+	if (json)
+		print_json(obj);
+	else
+		print_fields(obj);
+	json_object_put(obj);
+	return EXIT_OK;
+}
+
+int cmd_alt(int argc, char **argv)
+{
+	struct options options = { 0 };
+	struct target target;
+	int status;
+	int ret = 0;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	if (options.given)
+		status = target_open_sender(&target, options.name, O_WRONLY);
+	else
+		status = target_open(&target, options.name, TARGET_QUERY);
+	if (status)
+		return status;
+	if (options.given)
+		ret = mydev_set_alternate(target.dev, options.setting);
+	if (ret)
+		status = set_error(&target, options.setting, ret);
+	else
+		status = show(&target, options.json);
+	target_close(&target);
+	return status;
+}
