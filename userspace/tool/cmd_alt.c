@@ -10,7 +10,7 @@
 
 #include "tool.h"
 
-#define MAX_SETTING 255
+#define MAX_SETTING 255U
 
 struct options {
 	bool json;

@@ -18,8 +18,8 @@
 #define TYPE_MASK      0x60
 #define RECIPIENT_MASK 0x1f
 
-#define MAX_LENGTH  65535
-#define MAX_TIMEOUT 60000
+#define MAX_LENGTH  65535U
+#define MAX_TIMEOUT 60000U
 
 struct options {
 	bool json;

@@ -13,8 +13,8 @@
 #define KEY_RAW     0x100
 #define KEY_TIMEOUT 0x101
 
-#define MAX_LENGTH  65536
-#define MAX_TIMEOUT 60000
+#define MAX_LENGTH  65536U
+#define MAX_TIMEOUT 60000U
 
 struct options {
 	bool json;
