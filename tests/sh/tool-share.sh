@@ -136,7 +136,7 @@ config_busy() {
 	await 10 is_running
 	run 1 "$CTL" config --transfers 4
 	empty out
-	has err 'cannot change while somebody asks for data' '^PID +ROLE' "^$pid +reading .* mydevctl$"
+	has err 'cannot change while somebody asks for data' '^ID +PID +ROLE' "^[0-9]+ +$pid +reading .* mydevctl$"
 	has_lines err 4
 	chmod 666 "$NODE"
 	run 1 as nobody nogroup "$CTL" config --transfers 4
@@ -166,13 +166,13 @@ clients_table() {
 	send 3 1000
 	await 5 grew "$T/first.out"
 	run 0 "$CTL" clients --json mydev0
-	json out 'len(d) == 2' \
+	json out 'len(d) == 2' "len({c['id'] for c in d} - {0}) == 2" \
 		"[(c['pid'], c['role'], c['mode'], c['policy'], c['lag_packets'], c['lag_bytes'], c['read_packets'], c['read_bytes'], c['lost_packets'], c['lost_bytes'], c['command']) for c in d if c['role'] == 'reading'] == [($reader, 'reading', 'packet', 'drop-newest', 0, 0, 3, 3000, 0, 0, 'mydevctl')]" \
 		"[(c['role'], c['mode'], c['policy'], c['lag_packets'], c['lag_bytes'], c['read_packets']) for c in d if c['role'] == 'idle'] == [('idle', 'stream', 'lossless', 3, 3000, 0)]"
 	run 0 "$CTL" clients
 	has_lines out 3
-	has out '^PID +ROLE +MODE +POLICY +LAG-PACKETS +LAG-BYTES .* COMMAND$' \
-		"^$reader +reading +packet +drop-newest +0 +0 .* mydevctl$" ' idle +stream +lossless +3 +3000 '
+	has out '^ID +PID +ROLE +MODE +POLICY +LAG-PACKETS +LAG-BYTES .* COMMAND$' \
+		"^[0-9]+ +$reader +reading +packet +drop-newest +0 +0 .* mydevctl$" ' idle +stream +lossless +3 +3000 '
 	is_running
 }
 
@@ -384,8 +384,8 @@ watch_rates() {
 		'all(abs(s["packets_per_second"] * s["seconds"] - s["packets"]) < 0.01 for s in d)' \
 		'all(abs(s["bytes_per_second"] * s["seconds"] - s["bytes"]) < 10 for s in d)' \
 		'100 < sum(s["packets"] for s in d) / sum(s["seconds"] for s in d) < 400' 'd[-1]["bytes"] == 1000 * (d[-1]["packets"] - d[-1]["zero_packets"])'
-	has text.out '^ +PACKETS/S +MIB/S +RING-STOPS +ERRORS +CLIENTS +IN-FLIGHT +FREE-BUFFERS +STATE$' \
-		'^ +[0-9.]+ +0\.[0-9]+ +0 +0 +[0-9]+ +[0-9]+ +[0-9]+  running$'
+	has text.out '^ +PACKETS/S +MIB/S +SENT-MIB/S +RING-STOPS +ERRORS +CLIENTS +IN-FLIGHT +FREE-BUFFERS +STATE$' \
+		'^ +[0-9.]+ +0\.[0-9]+ +0\.00 +0 +0 +[0-9]+ +[0-9]+ +[0-9]+  running$'
 }
 
 # One line that is written again and again, and the signal leaves it whole.

@@ -48,14 +48,20 @@ no_device_yet() {
 help_of() {
 	local command
 	run 0 "$CTL" --help
-	has out '^Usage: mydevctl' ' list ' ' info ' ' cat ' ' stats ' ' config ' ' clients ' '3 no such device'
+	has out '^Usage: mydevctl' ' list ' ' info ' ' cat ' ' stats ' ' config ' ' clients ' ' write ' \
+		' transact ' ' control ' ' lease ' ' alt ' ' halt ' ' reset ' ' revoke ' '3 no such device'
 	run 0 "$CTL" --version
 	has out '^mydevctl [0-9]'
 	run 0 "$CTL" --usage
 	has out '^Usage: mydevctl'
-	for command in list info cat stats config clients; do
+	for command in list info cat stats config clients write transact control lease alt; do
 		run 0 "$CTL" $command --help
 		has out "^Usage: mydevctl $command" '--json' 'Exit status' 'unplugged'
+		empty err
+	done
+	for command in halt reset revoke; do
+		run 0 "$CTL" $command --help
+		has out "^Usage: mydevctl $command" 'Exit status' 'unplugged'
 		empty err
 	done
 	run 0 "$CTL" cat --usage
@@ -68,7 +74,7 @@ usage_errors() {
 	run 2 "$CTL"
 	has err 'Usage:'
 	run 2 "$CTL" dog
-	has err 'no command "dog"' 'list, info, cat, stats, config and clients'
+	has err 'no command "dog"' 'list, info, cat, stats, .*, reset and revoke'
 	run 2 "$CTL" info --colour
 	has err 'colour' 'mydevctl info --help'
 	run 2 "$CTL" list 0
@@ -142,7 +148,8 @@ info_is_sysfs() {
 		"d['device_number'] == int(text('$usb/devnum'))" \
 		"d['id_vendor'] == text('$usb/idVendor')" "d['bcd_device'] == text('$usb/bcdDevice')" \
 		"d['ep_out'] is None" "d['ep_out_max_packet'] is None" "d['abi_version'] == 1" \
-		"{'read', 'nowait', 'config', 'geometry'} <= set(d['features'])" \
+		"{'read', 'nowait', 'config', 'geometry', 'control'} <= set(d['features'])" \
+		"'write' not in d['features']" "d['lease_pid'] is None" "d['lease_command'] is None" \
 		"d['max_clients'] > 1" "d['queue_depth'] is None" "d['max_queue_depth'] > 0"
 	cp "$T/out" "$T/info.json"
 	run 0 "$CTL" info
@@ -392,7 +399,7 @@ two_devices() {
 	run 2 "$CTL" cat
 	run 0 "$CTL" info --json mydev1
 	json out "d['serial'] == 'S2'" "d['ep_in'] is None" "d['features'].count('read') == 0" \
-		"d['ep_out'] == '$(sys mydev1 ep_out)'"
+		"d['ep_out'] == '$(sys mydev1 ep_out)'" "'write' in d['features']" "d['send_room'] >= d['send_size'] > 0"
 	local command
 	for command in cat "cat --packets" config; do
 		# shellcheck disable=SC2086 # words
