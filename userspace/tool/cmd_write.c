@@ -185,20 +185,23 @@ static bool step(struct sending *sending)
 	return n && send_message(sending, n);
 }
 
-/* Until the device has what the driver took. */
+/*
+ * Until the device has what the driver took. An error is told when it happens,
+ * and what is lost by it is counted a little later: so once more after one.
+ */
 static void settle(struct sending *sending)
 {
 	int ret;
 
 	do {
 		ret = mydev_sync(sending->target->dev);
-	} while (ret == -EINTR && !interrupted());
-	if (sending->end == END_SEND_ERROR)
-		return;
-	if (ret == -EINTR)
-		fail(sending, END_SIGNAL, 0);
-	else if (ret)
-		fail(sending, END_SEND_ERROR, ret);
+		if (ret == -EINTR && interrupted()) {
+			fail(sending, END_SIGNAL, 0);
+			return;
+		}
+		if (ret && ret != -EINTR && sending->end != END_SEND_ERROR)
+			fail(sending, END_SEND_ERROR, ret);
+	} while (ret == -EINTR || ret == -EPIPE || ret == -EIO);
 }
 
 /* Somebody else may have used an inherited descriptor before. */
