@@ -5,8 +5,11 @@
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <linux/usb/ch9.h>
 
 #include "tool.h"
 
@@ -69,15 +72,51 @@ static const struct argp argp = {
 	       "packet mode they are told.\n\n" EXIT_CODES_DOC,
 };
 
-/* 0 where the kernel does not tell. */
+/* All descriptors of the USB device, as it sent them. 0 where there are none. */
+static size_t read_descriptors(const struct target *target,
+			       unsigned char *bytes, size_t size)
+{
+	size_t count;
+	char *path;
+	FILE *file;
+
+	if (asprintf(&path, "/sys/class/mydev/%s/device/../descriptors",
+		     mydev_entry_name(target->entry)) < 0)
+		need(NULL);
+	file = fopen(path, "re");
+	free(path);
+	if (!file)
+		return 0;
+	count = fread(bytes, 1, size, file);
+	fclose(file);
+	return count;
+}
+
+/* How many the interface has in the configuration in use; 0 for not told. */
 static unsigned int count_settings(const struct target *target)
 {
-	char text[32];
+	unsigned int interface = mydev_entry_interface(target->entry);
+	unsigned char bytes[4096];
+	const unsigned char *desc = bytes;
+	unsigned int count = 0;
+	bool active = false;
+	char value[16];
+	size_t left;
 
-	if (mydev_entry_attr(target->entry, "device/bNumAltSettings", text,
-			     sizeof(text)) <= 0)
+	if (mydev_entry_attr(target->entry, "device/../bConfigurationValue",
+			     value, sizeof(value)) <= 0)
 		return 0;
-	return strtoul(text, NULL, 10);
+	left = read_descriptors(target, bytes, sizeof(bytes));
+	/* Each begins with its length and its type. */
+	for (; left >= 6 && desc[0] >= 2 && desc[0] <= left;
+	     left -= desc[0], desc += desc[0]) {
+		if (desc[1] == USB_DT_CONFIG)
+			active = desc[5] == strtoul(value, NULL, 10);
+		else if (active && desc[1] == USB_DT_INTERFACE &&
+			 desc[2] == interface)
+			count++;
+	}
+	return count;
 }
 
 static int set_error(const struct target *target, unsigned int setting, int err)

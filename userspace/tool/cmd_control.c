@@ -357,7 +357,7 @@ static int run(const struct target *target, struct options *options)
 			  options->value, options->index, data->bytes,
 			  data->length, options->timeout_ms);
 	if (n < 0)
-		return request_error(target, options, n);
+		return request_error(target, options, unplugged_or(target, n));
 	print_result(target, options, data->bytes, n);
 	if (is_in(options) || (size_t)n == data->length)
 		return EXIT_OK;

@@ -29,7 +29,7 @@ struct options {
 static void take_argument(struct options *options, char *arg,
 			  struct argp_state *state)
 {
-	if (!options->file && is_hex(arg)) {
+	if (is_hex(arg) && !(options->file && is_device_name(arg))) {
 		data_add_hex(&options->data, arg);
 		return;
 	}
@@ -225,7 +225,7 @@ static int run(const struct target *target, const struct options *options)
 	if (target->inherited && mydev_is_reader(target->dev))
 		let_go(target->dev, policy, NULL);
 	if (n < 0) {
-		ret = exchange_error(target, options, n);
+		ret = exchange_error(target, options, unplugged_or(target, n));
 	} else {
 		print_answer(target, options, answer, n, truncated);
 		ret = EXIT_OK;

@@ -235,6 +235,8 @@ static void run(struct sending *sending)
 	/* A signal means now, whatever the device still has to take. */
 	if (sending->end != END_SIGNAL)
 		settle(sending);
+	if (sending->end == END_SEND_ERROR)
+		sending->error = unplugged_or(sending->target, sending->error);
 	progress_end(&sending->progress);
 	sending->elapsed = now() - sending->progress.start;
 	count(sending);

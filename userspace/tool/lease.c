@@ -4,10 +4,14 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tool.h"
+
+/* By then the hub has told the kernel that a device is not there any more. */
+#define UNPLUG_MS 1000
 
 /* A program can call itself anything, and this goes to terminals. */
 static void copy_printable(char *to, const char *from, size_t size)
@@ -53,6 +57,19 @@ static int lease_error(const struct target *target)
 		"  it away: mydevctl clients %s shows the id of its descriptor, for mydevctl revoke %s ID.\n",
 		name, name, name);
 	return EXIT_ERROR;
+}
+
+int unplugged_or(const struct target *target, int err)
+{
+	/* No events: asking for input would set the device streaming. */
+	struct pollfd pfd = { .fd = mydev_fd(target->dev) };
+
+	if (err != -EIO)
+		return err;
+	/* It ends at once where the device has failed, too. */
+	if (poll(&pfd, 1, UNPLUG_MS) > 0 && pfd.revents & POLLHUP)
+		return -ENODEV;
+	return err;
 }
 
 int sender_error(const struct target *target, int err)

@@ -176,6 +176,12 @@ struct holder {
 bool lease_holder(const struct mydev_entry *entry, struct holder *holder);
 
 /*
+ * A device that is being unplugged may first look like an error of the bus:
+ * -ENODEV for -EIO where it is that.
+ */
+int unplugged_or(const struct target *target, int err);
+
+/*
  * Says why a request to send or to control has failed: as device_error(), but
  * for EBUSY, which is about the lease here. The exit status.
  */
