@@ -140,6 +140,8 @@ started=()
 start() {
 	local name=$1
 	shift
+	# Here, so that nobody takes the output of an earlier one for its own.
+	: >"$T/$name.out"
 	env --default-signal=INT "$@" >"$T/$name.out" 2>"$T/$name.err" &
 	pid=$!
 	started+=("$pid")

@@ -389,7 +389,7 @@ write_refused() {
 	run 1 "$CTL" write --chunk 20000 "$T/other"
 	empty out
 	has err 'the device refused data: it stalled' \
-		'Of [0-9]+ bytes that were read from .*other, [0-9]+ were sent, [1-9][0-9]* were lost, 0 wait'
+		'Of [0-9]+ bytes that were read from .*other, [0-9]+ were sent, [1-9][0-9]* were lost, 0 are on their way, [0-9]+ were not tried\.$'
 	run 1 "$CTL" write --json --chunk 20000 "$T/other"
 	empty err
 	json out "d['end'] == 'send-error'" "d['status'] == 1" "'refused' in d['error']" \
@@ -442,6 +442,7 @@ write_unplugged() {
 	before=$(<"$SYS/stats/sent_bytes")
 	start write "$CTL" write /dev/zero
 	start json "$CTL" write --json /dev/zero
+	await 10 has_clients 2
 	await 10 has_sent $((before + 1000000))
 	gadget_unplug source
 	ended 5 "${started[0]}"

@@ -324,9 +324,11 @@ static void sum_up_text(const struct sending *sending)
 	fprintf(stderr,
 		"  Of %" PRIu64 " bytes that were read from %s, %" PRIu64
 		" were sent, %" PRIu64 " were lost, %" PRIu64
-		" wait to be sent.\n",
+		" are on their way, %" PRIu64 " were not tried.\n",
 		sending->read_bytes, input_name(sending->file), sending->sent,
-		sending->failed, sending->unsent);
+		sending->failed, sending->unsent,
+		sending->read_bytes - sending->sent - sending->failed -
+			sending->unsent);
 }
 
 /* What is set for an inherited descriptor is its owner's, but for now. */
