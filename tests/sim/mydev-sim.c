@@ -182,18 +182,22 @@ uint64_t sim_drain(int fd)
 
 static void dispatch(struct sim *s, int fd, int signals)
 {
+	/*
+	 * What is announced may have been dealt with since, by what was dispatched
+	 * before; then there is nothing to drain.
+	 */
 	if (fd == s->ep0_event) {
-		sim_drain(fd);
 		/* While the thread answers: it sees by itself that it need not. */
-		handle_ep0(s);
+		if (sim_drain(fd))
+			handle_ep0(s);
 	} else if (fd == s->control.timer) {
-		sim_drain(fd);
-		if (s->control.state == CONTROL_LATER)
+		if (sim_drain(fd) && s->control.state == CONTROL_LATER)
 			control_answer(s);
 	} else if (fd == s->control.done) {
-		sim_drain(fd);
-		control_done(s);
-		handle_ep0(s);
+		if (sim_drain(fd)) {
+			control_done(s);
+			handle_ep0(s);
+		}
 	} else if (fd == s->aio_event) {
 		sim_drain(fd);
 		handle_aio(s);
