@@ -1,0 +1,199 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Sleep: the device suspends by itself while nobody streams, sends or controls,
+# and wakes up when somebody does; the system suspends (as far as pm_test goes)
+# under streaming programs, and they go on.
+# shellcheck source-path=SCRIPTDIR/../..
+. "$SRC/tests/lib/ktap.sh"
+. "$SRC/tests/sim/gadget.sh"
+. "$SRC/tests/lib/tool.sh"
+
+USB=
+PM=/sys/power
+
+set_up() {
+	# dummy_hcd cannot suspend a SuperSpeed port.
+	hcd_load 1 super=0
+	insmod "$MYDEV_KO"
+	gadget_create one ffs
+	sim_start one --endpoints both --verify-out=messages --size 1000 --count 0
+	gadget_plug one
+	await_node $NODE 20
+	echo 0 >$SYS/stall_ms
+}
+
+status_is() { [ "$(<"$USB/power/runtime_status")" = "$1" ]; }
+asleep() { status_is suspended; }
+awake() { status_is active; }
+
+# stays COMMAND...: for a second
+stays() {
+	local i
+	for ((i = 0; i < 20; i++)); do
+		"$@" || { echo "no longer: $*" && return 1; }
+		read -r -t 0.05 -u "$_gadget_never" || :
+	done
+}
+
+can_sleep() {
+	[ -e "$USB/power/runtime_status" ] || { echo "no runtime power management in this kernel" && exit $KTAP_SKIP; }
+	awake || asleep || { echo "no runtime power management in this kernel" && exit $KTAP_SKIP; }
+	stays awake
+	echo 100 >"$USB/power/autosuspend_delay_ms"
+	echo auto >"$USB/power/control"
+	await 10 asleep
+}
+
+needs_sleep() {
+	[ "$(<"$USB/power/control")" = auto ] || { echo "no runtime power management in this kernel" && exit $KTAP_SKIP; }
+}
+
+# An open descriptor does not keep it awake, nor do questions to the driver.
+idle_descriptor() {
+	local fd
+	needs_sleep
+	exec {fd}<>$NODE
+	stays asleep
+	run 0 "$CTL" info
+	run 0 "$CTL" stats
+	run 0 "$CTL" config
+	stays asleep
+	exec {fd}<&-
+	stays asleep
+}
+
+reading_wakes() {
+	needs_sleep
+	"$CHECK" --packets 300 $NODE &
+	await 10 awake
+	sim_ctl one rate 100 >/dev/null
+	sim_ctl one count 300 >/dev/null
+	# 3 s, thirty times its delay: no packet is due for longer than that.
+	stays awake
+	wait $!
+	await 10 asleep
+}
+
+sending_wakes() {
+	local before
+	needs_sleep
+	before=$(sim_stat one out_packets)
+	for _ in 1 2 3; do
+		"$CHECK" --send 5:5000 --writer 1 --first "$((5 * (_sent++)))" $NODE
+		await 10 asleep
+	done
+	[ "$(sim_stat one out_packets)" -eq $((before + 15)) ]
+	[ "$(sim_stat one out_error)" = ok ]
+}
+
+# What waits to be sent keeps it awake, also when its program has closed.
+waiting_to_send() {
+	needs_sleep
+	sim_ctl one refuse >/dev/null
+	"$CHECK" --send 1:5000 --writer 2 $NODE &
+	await 10 awake
+	stays awake
+	sim_ctl one accept >/dev/null
+	wait $!
+	await 10 asleep
+}
+
+control_wakes() {
+	needs_sleep
+	run 0 "$CTL" control vendor-in-interface 1 7 0 8
+	has out '07 08 09 0a 0b 0c 0d 0e'
+	await 10 asleep
+	run 0 "$CTL" halt in
+	await 10 asleep
+	run 0 "$CTL" reset
+	await 10 asleep
+	reading_wakes
+}
+
+# Pulled out in its sleep, and put back.
+unplugged_asleep() {
+	local fd
+	needs_sleep
+	exec {fd}<>$NODE
+	asleep
+	gadget_unplug one
+	await_gone $NODE
+	run 1 "$CTL" cat </dev/null || :
+	exec {fd}<&-
+	gadget_plug one
+	await_node $NODE 20
+}
+
+# --- the system sleeps --------------------------------------------------------
+
+# sleep_level LEVEL STATE: false where the kernel does not have it
+sleep_level() {
+	grep -qw "$1" $PM/pm_test && grep -qw "$2" $PM/state || return
+	echo "$1" >$PM/pm_test && echo "$2" >$PM/state
+}
+
+quiet() { [ "$(sim_stat one state)" = quiet ]; }
+
+# slept STATE LEVEL...: with a reader of bytes, one of records, and a writer.
+slept() {
+	local state=$1 level levels=0 paused=0 reader records writer events
+	shift
+	[ -e $PM/pm_test ] || { echo "no tests of suspend in this kernel" && exit $KTAP_SKIP; }
+	echo on >"$USB/power/control"
+	echo 0 >/sys/module/suspend/parameters/pm_test_delay 2>/dev/null || :
+	"$CTL" cat --packets --json 0 >"$T/records" 2>"$T/records.err" &
+	records=$!
+	"$CHECK" --seconds 0 --packets 2000 --first "$(sim_stat one next)" $NODE >"$T/reader" 2>&1 &
+	reader=$!
+	await 10 is_running
+	sim_ctl one rate 200 >/dev/null
+	sim_ctl one count 2000 >/dev/null
+	"$CHECK" --send 2000:3000 --writer $((10 + ${#state})) $NODE >"$T/writer" 2>&1 &
+	writer=$!
+	for level; do
+		sleep_level "$level" "$state" || { echo "not here: $level of $state" && continue; }
+		levels=$((levels + 1))
+		[ "$level" = freezer ] || paused=$((paused + 1))
+		await 20 is_running
+		echo "$level: $(<$SYS/stats/packets) packets, $(<$SYS/stats/sent_bytes) bytes sent"
+	done
+	echo none >$PM/pm_test
+	[ $levels -gt 0 ] || { echo "cannot suspend to $state" && kill $records $reader $writer && exit $KTAP_SKIP; }
+	sim_ctl one rate max >/dev/null
+	# Whatever goes wrong below, nothing of it stays.
+	trap 'kill -9 $records $reader $writer 2>/dev/null; cat "$T"/records.err "$T/reader" "$T/writer"; tail -n 3 "$T/records"' EXIT
+	await 60 quiet || return 1
+	wait $reader || { cat "$T/reader" && return 1; }
+	wait $writer || { cat "$T/writer" && return 1; }
+	kill -INT $records
+	wait $records || { cat "$T/records.err" && return 1; }
+	events=$(grep -c '"resume"' "$T/records")
+	echo "$levels levels, $events events"
+	[ "$events" -eq $paused ]
+	grep -c '"gap"' "$T/records" && return 1
+	[ "$(sim_stat one out_error)" = ok ]
+}
+
+take_down() {
+	gadget_destroy_all
+	rmmod mydev
+	hcd_unload
+}
+
+_sent=0
+ktap_begin
+ktap_case "a simulated device" set_up
+USB=$(usb_path one)
+ktap_case "nobody has it open: it sleeps, where that is allowed" can_sleep
+ktap_case "an open descriptor does not keep it awake" idle_descriptor
+ktap_case "who reads wakes it, and it stays awake" reading_wakes
+ktap_case "who writes wakes it" sending_wakes
+ktap_case "what waits to be sent keeps it awake" waiting_to_send
+ktap_case "who controls wakes it" control_wakes
+ktap_case "it can be unplugged in its sleep" unplugged_asleep
+USB=$(usb_path one)
+ktap_case "suspend to idle: streams go on, and are told" slept freeze freezer devices platform
+ktap_case "suspend to RAM: streams go on, and are told" slept mem freezer devices platform processors core
+ktap_case "all can be taken down" take_down
+ktap_end
