@@ -1,11 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The guest's part of the benchmark: everybody reads the same stock gadget, one
-# after the other, some times each. What each run said goes to $OUT/bench.csv.
+# The guest's part of the benchmark: everybody reads or writes the same stock
+# gadget, one after the other, some times each. What each run said goes to
+# $OUT/bench.csv.
 #
 #   bulk      the gadget sends without end; 32 KiB transfers, 64 KiB reads
 #   packets   it sends packets of 64 bytes, each of which ends a transfer
+#   out       it takes without end; 32 KiB transfers, 64 KiB writes
 # shellcheck source-path=SCRIPTDIR/../..
 set -euo pipefail
 . "$SRC/tests/sim/gadget.sh"
@@ -17,9 +19,10 @@ BIN=$BUILD/bench
 CSV=$OUT/bench.csv
 RUNS=${RUNS:-3}
 
-# plug BYTES: a SourceSink gadget that sends requests of so many bytes.
+# plug BYTES [ATTRIBUTE=VALUE...]: a SourceSink gadget with requests of so many
+# bytes.
 plug() {
-	gadget_create bench sourcesink $VID $PID bulk_buflen="$1"
+	gadget_create bench sourcesink $VID $PID bulk_buflen="$1" "${@:2}"
 	gadget_plug bench
 	await 10 has_interface
 	[ "$(cat "$(usb_path bench)/speed")" = 5000 ] || die "the gadget is not at SuperSpeed"
@@ -52,14 +55,15 @@ measure() {
 	done
 }
 
-# ceiling TRANSFERS: the kernel's own test driver, no user space and no copy.
+# ceiling TEST TRANSFERS: the kernel's own test driver, no user space and no
+# copy. Test 27 is OUT, 28 is IN.
 ceiling() {
 	local line ns
-	line=$("$BIN/testusb" -a -t 28 -s 32768 -g 32 -c $(($1 / 32)) 2>&1)
-	ns=$(sed -n 's/.*test 28, *\([0-9]*\)\.\([0-9]*\) secs.*/\1\2000/p' <<<"$line")
+	line=$("$BIN/testusb" -a -t "$1" -s 32768 -g 32 -c $(($2 / 32)) 2>&1)
+	ns=$(sed -n "s/.*test $1, *\([0-9]*\)\.\([0-9]*\) secs.*/\1\2000/p" <<<"$line")
 	[ -n "$ns" ] || die "testusb says: $line"
 	ns=$((10#$ns))
-	echo "mib_s=$(($1 * 1000000000 / 32 / ns)) bytes=$(($1 * 32768)) requests=$1 ns=$ns"
+	echo "mib_s=$(($2 * 1000000000 / 32 / ns)) bytes=$(($2 * 32768)) requests=$2 ns=$ns"
 }
 
 with_mydev() {
@@ -76,11 +80,11 @@ bulk_mydev() {
 
 bulk() {
 	plug 32768
-	measure "libusb async" "$BIN/usb-read" async $VID:$PID 32 32K 64M
-	measure "libusb zero-copy" "$BIN/usb-read" zerocopy $VID:$PID 32 32K 64M
+	measure "libusb async" "$BIN/usb-bulk" in async $VID:$PID 32 32K 64M
+	measure "libusb zero-copy" "$BIN/usb-bulk" in zerocopy $VID:$PID 32 32K 64M
 	with_mydev bulk_mydev
 	modprobe usbtest
-	measure "in-kernel ceiling" ceiling 2048
+	measure "in-kernel ceiling" ceiling 28 2048
 	modprobe -r usbtest
 	gadget_destroy bench
 }
@@ -94,15 +98,32 @@ packets_mydev() {
 # spends its time on memory that stays empty.
 packets() {
 	plug 64
-	measure "libusb async" "$BIN/usb-read" async $VID:$PID 32 64 2M
-	measure "libusb zero-copy" "$BIN/usb-read" zerocopy $VID:$PID 32 64 2M
+	measure "libusb async" "$BIN/usb-bulk" in async $VID:$PID 32 64 2M
+	measure "libusb zero-copy" "$BIN/usb-bulk" in zerocopy $VID:$PID 32 64 2M
 	with_mydev packets_mydev
+	gadget_destroy bench
+}
+
+out_mydev() {
+	measure "mydev write" "$BIN/mydev-write" /dev/mydev0 64K 64M
+	measure "mydev poll and write" "$BIN/mydev-write" --poll /dev/mydev0 64K 64M
+}
+
+# With any other pattern the gadget would check or clear each byte that comes.
+out() {
+	plug 32768 pattern=2
+	measure "libusb async" "$BIN/usb-bulk" out async $VID:$PID 32 32K 64M
+	measure "libusb zero-copy" "$BIN/usb-bulk" out zerocopy $VID:$PID 32 32K 64M
+	with_mydev out_mydev
+	modprobe usbtest
+	measure "in-kernel ceiling" ceiling 27 2048
+	modprobe -r usbtest
 	gadget_destroy bench
 }
 
 echo "scene,peer,run,bytes,requests,ns" >"$CSV"
 hcd_load 1 super=1
-for scene in bulk packets; do
+for scene in bulk packets out; do
 	"$scene"
 done
 hcd_unload
