@@ -79,6 +79,12 @@
 #define MYDEV_SENDS     32
 #define MYDEV_SEND_SIZE SZ_32K
 
+/*
+ * How many of them the host controller has at once: more than a millisecond of
+ * SuperSpeed, and some are left for completions to submit.
+ */
+#define MYDEV_SENDS_FLYING 24
+
 /* How long the device may take when the caller does not say, and at most. */
 #define MYDEV_DEFAULT_TIMEOUT_MS 5000
 #define MYDEV_MAX_TIMEOUT_MS     60000
@@ -268,15 +274,13 @@ struct mydev_rx {
 
 /**
  * enum mydev_tx_state - may transfers be submitted?
- * @MYDEV_TX_RUNNING: whoever has the turn submits what it queues
+ * @MYDEV_TX_RUNNING: what is queued is submitted
  * @MYDEV_TX_STOPPED: what is queued waits; the work goes on with it
- * @MYDEV_TX_RESUMING: the work submits what is queued, and nobody else does
  * @MYDEV_TX_GONE: unplugged
  */
 enum mydev_tx_state {
 	MYDEV_TX_RUNNING,
 	MYDEV_TX_STOPPED,
-	MYDEV_TX_RESUMING,
 	MYDEV_TX_GONE,
 };
 
@@ -323,7 +327,8 @@ struct mydev_send {
  * @sends: array of MYDEV_SENDS, NULL before the first open for writing
  * @idle: those that can be filled
  * @queue: those that are to be sent, in the order of the wire
- * @flying: how many the host controller has
+ * @flying: how many the host controller has, at most MYDEV_SENDS_FLYING
+ * @pushing: somebody submits, and nobody else may
  * @state: see enum mydev_tx_state
  * @pauses: reasons not to run, see power.c
  * @cutting: who is about to unlink what was flying behind an error
@@ -356,6 +361,7 @@ struct mydev_tx {
 	struct list_head idle;
 	struct list_head queue;
 	unsigned int flying;
+	bool pushing;
 	enum mydev_tx_state state;
 	unsigned int pauses;
 	unsigned int cutting;

@@ -7,6 +7,9 @@
  *                    ^                  |
  *                    +-- cut short -----+
  *
+ * Not all of the queue is flying: the rest is for completions to submit, so that
+ * the host controller has something to begin with before a writer is scheduled.
+ *
  * Whoever fills has the turn (turn.c) for the whole of its message, so a
  * message is in one piece on the wire. A transfer that was cut short by a stop
  * stays in the queue, and its rest is sent when sending goes on: a pause, or
@@ -356,6 +359,86 @@ static bool mydev_tx_rests(struct mydev_tx *tx)
 }
 
 /**
+ * mydev_tx_submit() - give a transfer to the host controller
+ * @send: counted as flying
+ * @gfp: how the host controller may get memory
+ *
+ * Context: as @gfp says.
+ * Return: 0 or a negative errno of usbcore.
+ */
+static int mydev_tx_submit(struct mydev_send *send, gfp_t gfp)
+{
+	u32 rest = send->length - send->done;
+
+	send->urb->transfer_buffer = send->data + send->done;
+	send->urb->transfer_buffer_length = rest;
+	/* A rest of nothing is the packet without bytes itself. */
+	send->urb->transfer_flags = send->zero && rest ? URB_ZERO_PACKET : 0;
+	return usb_submit_urb(send->urb, gfp);
+}
+
+/**
+ * mydev_tx_next() - what is to be submitted next
+ * @tx: the sending side
+ *
+ * Context: tx.lock held.
+ * Return: a transfer; NULL if there is none, or none may be submitted now.
+ */
+static struct mydev_send *mydev_tx_next(struct mydev_tx *tx)
+{
+	struct mydev_send *send;
+
+	if (tx->state != MYDEV_TX_RUNNING || tx->flying >= MYDEV_SENDS_FLYING)
+		return NULL;
+	list_for_each_entry(send, &tx->queue, list) {
+		if (!send->flying)
+			return send;
+	}
+	return NULL;
+}
+
+/**
+ * mydev_tx_push() - submit what is queued, in order, as much as may fly
+ * @dev: the device
+ * @gfp: how the host controller may get memory
+ *
+ * Writers, completions and the work do it, one at a time: two could overtake
+ * each other. Who comes meanwhile leaves it to the one, who looks again.
+ *
+ * Context: as @gfp says, without tx.lock.
+ */
+static void mydev_tx_push(struct mydev_device *dev, gfp_t gfp)
+{
+	struct mydev_tx *tx = &dev->tx;
+	struct mydev_send *send;
+	unsigned long flags;
+	int ret;
+
+	spin_lock_irqsave(&tx->lock, flags);
+	if (tx->pushing)
+		goto out;
+	tx->pushing = true;
+	while ((send = mydev_tx_next(tx))) {
+		send->flying = true;
+		tx->flying++;
+		spin_unlock_irqrestore(&tx->lock, flags);
+		ret = mydev_tx_submit(send, gfp);
+		spin_lock_irqsave(&tx->lock, flags);
+		if (likely(!ret))
+			continue;
+		if (ret == -ENOMEM && gfp == GFP_ATOMIC) {
+			/* That is no error yet: the work can wait for memory. */
+			mydev_tx_stop(dev, 0);
+			ret = -EPERM;
+		}
+		mydev_tx_land(send, ret);
+	}
+	tx->pushing = false;
+out:
+	spin_unlock_irqrestore(&tx->lock, flags);
+}
+
+/**
  * mydev_tx_complete() - a transmit transfer has ended
  * @urb: its URB
  *
@@ -366,7 +449,7 @@ void mydev_tx_complete(struct urb *urb)
 	struct mydev_send *send = urb->context;
 	struct mydev_device *dev = send->dev;
 	struct mydev_tx *tx = &dev->tx;
-	bool failed, rests;
+	bool failed, rests, more;
 	unsigned long flags;
 	u32 asked;
 
@@ -383,90 +466,40 @@ void mydev_tx_complete(struct urb *urb)
 		tx->halted = true;
 	asked = mydev_tx_land(send, urb->status);
 	rests = mydev_tx_rests(tx);
+	more = mydev_tx_next(tx);
 	spin_unlock_irqrestore(&tx->lock, flags);
 
 	if (failed)
 		mydev_tx_cut(dev);
 	if (asked)
 		mydev_exchange_ask(dev, asked);
+	if (more)
+		mydev_tx_push(dev, GFP_ATOMIC);
 	if (rests)
 		usb_autopm_put_interface_async(dev->intf);
 }
 
 /**
- * mydev_tx_submit() - give a transfer to the host controller
- * @send: counted as flying; nobody else submits at this moment
- *
- * Context: process context.
- * Return: false if it was not taken.
- */
-static bool mydev_tx_submit(struct mydev_send *send)
-{
-	struct mydev_tx *tx = &send->dev->tx;
-	u32 rest = send->length - send->done;
-	int ret;
-
-	send->urb->transfer_buffer = send->data + send->done;
-	send->urb->transfer_buffer_length = rest;
-	/* A rest of nothing is the packet without bytes itself. */
-	send->urb->transfer_flags = send->zero && rest ? URB_ZERO_PACKET : 0;
-	ret = usb_submit_urb(send->urb, GFP_NOIO);
-	if (likely(!ret))
-		return true;
-
-	spin_lock_irq(&tx->lock);
-	mydev_tx_land(send, ret);
-	spin_unlock_irq(&tx->lock);
-	return false;
-}
-
-/**
- * mydev_tx_next() - what is to be submitted next
- * @dev: the device; the work goes on with what is queued
- *
- * Return: a transfer, counted as flying; NULL if there is none, and then sending
- * is running, or if it has been stopped again.
- */
-static struct mydev_send *mydev_tx_next(struct mydev_device *dev)
-{
-	struct mydev_tx *tx = &dev->tx;
-	struct mydev_send *send, *next = NULL;
-
-	spin_lock_irq(&tx->lock);
-	if (tx->state != MYDEV_TX_RESUMING)
-		goto out;
-	list_for_each_entry(send, &tx->queue, list) {
-		if (!send->flying) {
-			next = send;
-			next->flying = true;
-			tx->flying++;
-			goto out;
-		}
-	}
-	tx->state = MYDEV_TX_RUNNING;
-out:
-	spin_unlock_irq(&tx->lock);
-	return next;
-}
-
-/**
- * mydev_tx_resume_queue() - submit what is queued and not flying, in order
+ * mydev_tx_resume_queue() - go on with what is queued
  * @dev: the device; sending is stopped, and not paused
  *
- * Context: tx.mutex held. Who has the turn only queues until we are through.
+ * Context: process context, tx.mutex held.
  */
 void mydev_tx_resume_queue(struct mydev_device *dev)
 {
 	struct mydev_tx *tx = &dev->tx;
 	struct mydev_send *send;
+	bool clean = true;
 
 	lockdep_assert_held(&tx->mutex);
 	spin_lock_irq(&tx->lock);
-	tx->state = MYDEV_TX_RESUMING;
+	/* Doomed since we looked: the work has been queued once more for it. */
+	list_for_each_entry(send, &tx->queue, list)
+		clean &= !send->doomed;
+	if (clean)
+		tx->state = MYDEV_TX_RUNNING;
 	spin_unlock_irq(&tx->lock);
-	do
-		send = mydev_tx_next(dev);
-	while (send && mydev_tx_submit(send));
+	mydev_tx_push(dev, GFP_NOIO);
 }
 
 /**
@@ -579,11 +612,10 @@ static bool mydev_tx_queue(struct mydev_client *client, struct mydev_message *m,
 			   struct mydev_send *send)
 {
 	struct mydev_tx *tx = &client->dev->tx;
-	bool submit, good;
+	bool good;
 
 	spin_lock_irq(&tx->lock);
 	good = !mydev_tx_may_go_on(client, m);
-	submit = good && tx->state == MYDEV_TX_RUNNING;
 	if (good) {
 		m->begun = true;
 		if (list_empty(&tx->queue))
@@ -596,14 +628,10 @@ static bool mydev_tx_queue(struct mydev_client *client, struct mydev_message *m,
 	} else {
 		list_add(&send->list, &tx->idle);
 	}
-	if (submit) {
-		send->flying = true;
-		tx->flying++;
-	}
 	spin_unlock_irq(&tx->lock);
 
-	if (submit)
-		mydev_tx_submit(send);
+	if (good)
+		mydev_tx_push(client->dev, GFP_NOIO);
 	return good;
 }
 
