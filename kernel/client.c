@@ -327,6 +327,15 @@ int mydev_client_revoke(struct mydev_client *caller, u32 id)
 	return 0;
 }
 
+/* Context: rx_lock held. */
+static void mydev_client_want_locked(struct mydev_client *client)
+{
+	if (!client->member || client->wants || client->revoked)
+		return;
+	client->wants = true;
+	mydev_rx_want(client->dev);
+}
+
 /**
  * mydev_client_want() - the ring is to run for a client
  * @client: a member, or the call does nothing
@@ -339,10 +348,7 @@ void mydev_client_want(struct mydev_client *client)
 	unsigned long flags;
 
 	spin_lock_irqsave(&dev->rx_lock, flags);
-	if (client->member && !client->wants && !client->revoked) {
-		client->wants = true;
-		mydev_rx_want(dev);
-	}
+	mydev_client_want_locked(client);
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
 }
 
@@ -364,9 +370,10 @@ void mydev_client_demand(struct mydev_client *client)
 	if (likely(READ_ONCE(client->demanded)) || !client->member)
 		return;
 
-	mydev_client_want(client);
 	spin_lock_irqsave(&dev->rx_lock, flags);
+	/* At once: a ring that runs and has no holder would lose its first packets. */
 	WRITE_ONCE(client->demanded, true);
+	mydev_client_want_locked(client);
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_demand);

@@ -423,6 +423,9 @@ static void mydev_tx_push(struct mydev_device *dev, gfp_t gfp)
 		tx->flying++;
 		spin_unlock_irqrestore(&tx->lock, flags);
 		ret = mydev_tx_submit(send, gfp);
+		/* An error came in between, and mydev_tx_cut() was too early for it. */
+		if (!ret && unlikely(READ_ONCE(tx->state) != MYDEV_TX_RUNNING))
+			usb_unlink_urb(send->urb);
 		spin_lock_irqsave(&tx->lock, flags);
 		if (likely(!ret))
 			continue;
