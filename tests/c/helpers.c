@@ -227,10 +227,16 @@ void sim_do(const char *format, ...)
 
 const char *sim_text(const char *key)
 {
-	static char reply[1024];
-	size_t len = strlen(key);
+	static char reply[2048];
+	const char *command = "stats";
+	size_t len;
 
-	sim_talk("stats", reply, sizeof(reply));
+	if (!strncmp(key, "alt1 ", 5)) {
+		command = "alt1 stats";
+		key += 5;
+	}
+	len = strlen(key);
+	sim_talk(command, reply, sizeof(reply));
 	for (char *word = strtok(reply, " \n"); word; word = strtok(NULL, " \n")) {
 		if (!strncmp(word, key, len) && word[len] == '=')
 			return word + len + 1;
@@ -300,13 +306,55 @@ void plug(void)
 
 /* --- from test to test ---------------------------------------------------- */
 
+static bool sim_has(const char *text)
+{
+	char reply[2048];
+
+	sim_talk("stats", reply, sizeof(reply));
+	return strstr(reply, text);
+}
+
+/* Is there something to send to? */
+static bool sim_has_out(void)
+{
+	return sim_has(" out_state=") && !sim_has(" out_state=none");
+}
+
+/* Halted, or about to be, and nobody may have noticed. */
+static void end_stall(void)
+{
+	struct mydev_select select = { .size = sizeof(select) };
+	int fd;
+
+	if (!strcmp(sim_text("out_state"), "stalling")) {
+		sim_do("stall-out");
+		await(strcmp(sim_text("out_state"), "stalling"));
+	}
+	if (strcmp(sim_text("out_state"), "stalled"))
+		return;
+	fd = node_open(O_WRONLY);
+	select.value = info_of(fd).ep_out;
+	assert_return_code(ioctl(fd, MYDEV_IOC_CLEAR_HALT, &select), errno);
+	close(fd);
+}
+
+/* Whatever is on its way there is taken at once, and echoed to nobody. */
+static void accept_all(void)
+{
+	sim_do("stall-out-always off");
+	sim_do("slow 0");
+	sim_do("accept");
+	sim_do("echo off");
+	end_stall();
+}
+
 /* Everything that the device has queued already goes to nobody. */
-static void drain(void)
+static void drain(const char *state)
 {
 	static char buf[1 << 18];
 	int fd = node_open(O_RDONLY | O_NONBLOCK);
 
-	while (!sim_is("quiet")) {
+	while (strcmp(sim_text(state), "quiet")) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 
 		/* It counts as stalled until a packet has come through again. */
@@ -320,8 +368,37 @@ static void drain(void)
 	close(fd);
 }
 
+static void use_alternate(uint32_t number)
+{
+	struct mydev_select select = { .size = sizeof(select), .value = number };
+	int fd;
+
+	if (sysfs_number("alternate_setting") == number)
+		return;
+	fd = node_open(O_WRONLY);
+	assert_return_code(ioctl(fd, MYDEV_IOC_SET_ALTERNATE, &select), errno);
+	close(fd);
+}
+
+/* Each alternate setting has a stream of its own, and the first one is in use. */
+static void drain_all(void)
+{
+	if (sim_has(" alts=2")) {
+		sim_do("alt1 count 0");
+		sim_do("alt1 accept");
+		if (strcmp(sim_text("alt1 state"), "quiet")) {
+			use_alternate(1);
+			drain("alt1 state");
+		}
+		use_alternate(0);
+	}
+	drain("state");
+}
+
 int fresh(void **state)
 {
+	static int echoes = -1;
+
 	(void)state;
 	alarm(TEST_SECONDS);
 	end_children();
@@ -333,7 +410,14 @@ int fresh(void **state)
 	if (sim_is("unplugged"))
 		plug();
 	await(!access(node, R_OK));
-	drain();
+	if (sim_has_out()) {
+		if (echoes < 0)
+			echoes = sim_number("echo");
+		accept_all();
+	}
+	drain_all();
+	if (echoes > 0)
+		sim_do("echo on");
 	await(sysfs_number("clients") == 0);
 	assert_true(state_is("idle"));
 	assert_int_equal(sysfs_number("in_flight"), 0);

@@ -103,7 +103,10 @@ bool identity_holds(const struct mydev_stats *s);
 
 /* The simulated device. */
 void sim_do(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Of its statistics; the text holds until the next call. */
+/*
+ * Of its statistics, "alt1 ..." of its alternate setting 1; the text holds
+ * until the next call.
+ */
 const char *sim_text(const char *key);
 uint64_t sim_number(const char *key);
 bool sim_is(const char *state);

@@ -129,12 +129,18 @@ static bool check_gap(struct records *r, const struct mydev_packet_header *h)
 static bool check_event(struct records *r, const struct mydev_packet_header *h)
 {
 	struct mydev_event_record event;
+	bool stopped;
 
 	memcpy(&event, (const char *)h + h->header_size, sizeof(event));
-	if (h->length != sizeof(event) || !event.event || event.status >= 0 || h->flags)
+	stopped = event.event == MYDEV_EVENT_STALL || event.event == MYDEV_EVENT_ERROR;
+	if (h->length != sizeof(event) || !event.event || h->flags ||
+	    (stopped ? event.status >= 0 : event.status != 0))
 		return wrong(r, "event %u, status %d, flags %#x, %u bytes", event.event,
 			     event.status, h->flags, h->length);
 	r->events++;
+	/* Where it was stopped from outside, the device sends what it was at anew. */
+	if (!stopped)
+		verifier_forget(&r->content);
 	return check_time(r, h);
 }
 
