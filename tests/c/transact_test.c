@@ -359,6 +359,25 @@ static void goes_on_as_before(bool taken)
 		await(sim_number("echo_queued") == 0 && sim_is("quiet"));
 }
 
+/* What was on its way before is not the answer. */
+static void not_asked_yet(void **state)
+{
+	struct asker *a = shared_memory(sizeof(*a));
+	int reader = node_open(O_RDONLY);
+	pid_t pid;
+
+	(void)state;
+	ask(reader);
+	pid = asking(a, false);
+	feed(3, "500");
+	await_queued(reader, 3);
+	await_sleeping(pid);
+	sim_do("accept");
+	assert_int_equal(reap(pid, PROMPT), 0);
+	assert_int_equal(a->error, 0);
+	munmap(a, sizeof(*a));
+}
+
 static void unplugged(void **state)
 {
 	struct asker *a = shared_memory(sizeof(*a));
@@ -724,6 +743,8 @@ int main(void)
 		PROMISE("a slow device is waited for, for as long as was said", slow_device),
 		PROMISE("a question that is refused: EPIPE, and the next one is answered", refuses),
 		PROMISE("an earlier write() that was refused: EPIPE once", error_of_a_write),
+		PROMISE("what comes before the device has the question is no answer",
+			not_asked_yet),
 		PROMISE("unplugged in the middle: ENODEV at once", unplugged),
 		PROMISE("killed in the middle: dead at once, and the next one has the turn",
 			killed),
