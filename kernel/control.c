@@ -196,6 +196,7 @@ int mydev_control(struct mydev_client *client, struct mydev_control *arg)
 					     msecs_to_jiffies(timeout_ms));
 	up_read(&dev->gate);
 	mydev_let_sleep(dev);
+	ret = mydev_gone_or(dev, ret);
 
 	if (!ret && (arg->request_type & USB_DIR_IN) &&
 	    copy_to_user(user, data, arg->actual))
@@ -244,5 +245,5 @@ int mydev_clear_halt(struct mydev_client *client, u32 address)
 
 	if (ret && ret != -EACCES && ret != -ENODEV)
 		ret = mydev_control_errno(dev, ret);
-	return ret;
+	return mydev_gone_or(dev, ret);
 }

@@ -742,6 +742,7 @@ void mydev_pause(struct mydev_device *dev);
 void mydev_unpause(struct mydev_device *dev, u32 event);
 int mydev_awaken(struct mydev_device *dev);
 void mydev_let_sleep(struct mydev_device *dev);
+int mydev_gone_or(struct mydev_device *dev, int error);
 int mydev_set_alternate(struct mydev_client *client, u32 number);
 int mydev_reset(struct mydev_client *client);
 int mydev_suspend(struct usb_interface *intf, pm_message_t message);

@@ -9,6 +9,9 @@
 
 #include "mydev.h"
 
+/* How long after it has stopped answering a device may turn out to be gone. */
+#define MYDEV_LEAVING (HZ / 5)
+
 /**
  * mydev_pause() - nothing is in flight, and nothing can be put there
  * @dev: the device
@@ -67,6 +70,27 @@ int mydev_awaken(struct mydev_device *dev)
 void mydev_let_sleep(struct mydev_device *dev)
 {
 	usb_autopm_put_interface_async(dev->intf);
+}
+
+/**
+ * mydev_gone_or() - what an error is to be called
+ * @dev: the device
+ * @error: 0 or a negative errno as the UAPI header tells
+ *
+ * A device that is pulled out does not answer first, and usbcore learns only
+ * then from its hub that it is gone.
+ *
+ * Context: process context, neither the USB device locked nor the gate held:
+ * disconnect takes both.
+ * Return: @error, or -ENODEV.
+ */
+int mydev_gone_or(struct mydev_device *dev, int error)
+{
+	if (error == -EIO &&
+	    wait_event_killable_timeout(dev->tx.wait, READ_ONCE(dev->gone),
+					MYDEV_LEAVING) > 0)
+		error = -ENODEV;
+	return error;
 }
 
 /**
@@ -164,7 +188,7 @@ out_unlock:
 	usb_unlock_device(dev->udev);
 out_sleep:
 	mydev_let_sleep(dev);
-	return ret;
+	return mydev_gone_or(dev, ret);
 }
 
 /**
@@ -198,7 +222,7 @@ int mydev_reset(struct mydev_client *client)
 		ret = ret == -ENODEV || ret == -ENOMEM ? ret : -EIO;
 out_sleep:
 	mydev_let_sleep(dev);
-	return ret;
+	return mydev_gone_or(dev, ret);
 }
 
 /* The kernel tells no driver of a setting that it could not restore. */
