@@ -166,7 +166,7 @@ slept() {
 	await 60 quiet || return 1
 	wait $reader || { cat "$T/reader" && return 1; }
 	wait $writer || { cat "$T/writer" && return 1; }
-	kill -INT $records
+	kill -TERM $records
 	wait $records || { cat "$T/records.err" && return 1; }
 	events=$(grep -c '"resume"' "$T/records")
 	echo "$levels levels, $events events"

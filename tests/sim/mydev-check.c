@@ -46,6 +46,7 @@ struct options {
 	bool have_first;
 	uint64_t first;
 	bool sync;
+	bool by_writer;
 	bool progress;
 	bool json;
 	bool until_unplug;
@@ -438,7 +439,8 @@ enum {
 	OPT_KEEP_GOING,
 	OPT_SEND,
 	OPT_WRITER,
-	OPT_TERMINATE
+	OPT_TERMINATE,
+	OPT_BY_WRITER
 };
 
 static const struct argp_option argp_options[] = {
@@ -459,6 +461,8 @@ static const struct argp_option argp_options[] = {
 	  0 },
 	{ "terminate", OPT_TERMINATE, NULL, 0,
 	  "With --send: have a zero-length packet sent after each multiple of wMaxPacketSize", 0 },
+	{ "by-writer", OPT_BY_WRITER, NULL, 0,
+	  "The packets are those of several writers, each of which counts for itself, from 0", 0 },
 	{ "sync", OPT_SYNC, NULL, 0, "The stream may begin inside a packet", 0 },
 	{ "until-unplug", OPT_UNTIL_UNPLUG, NULL, 0, "To be unplugged is a good end", 0 },
 	{ "partial-ok", OPT_PARTIAL_OK, NULL, 0, "A file or pipe may end inside a packet", 0 },
@@ -567,6 +571,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_TERMINATE:
 		o->terminate = true;
 		break;
+	case OPT_BY_WRITER:
+		o->by_writer = true;
+		break;
 	case OPT_SYNC:
 		o->sync = true;
 		break;
@@ -632,6 +639,7 @@ int main(int argc, char **argv)
 	}
 	verifier_init(&r.v);
 	r.v.sync = r.o.sync;
+	r.v.by_writer = r.o.by_writer;
 	r.v.have_next = r.o.have_first;
 	r.v.next = r.o.first;
 	if (open_node(&r)) {

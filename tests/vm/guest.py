@@ -198,7 +198,15 @@ class Guest:
         for tag, path, options in (("rootfs", "/", "readonly=on,multidevs=remap"), ("src", TOP, "readonly=on,multidevs=remap"),
                                    ("out", self.out, "multidevs=remap")):
             shares += ["-virtfs", f"local,path={str(path).replace(',', ',,')},mount_tag={tag},security_model=none,{options}"]
-        return [*qemu_base(accel, self.memory, smp), *shares, "-kernel", str(self.lane.kernel),
+        devices = []
+        if not self.icount:
+            # A USB device that nobody here wrote, behind a real host controller; the
+            # other end of its line is a port of the same guest (tests/sh/xhci.sh).
+            line = f"path=mydev-{os.getpid()}-{self.lane.name}-{time.monotonic_ns()},abstract=on"
+            devices = ["-chardev", f"socket,id=line,server=on,wait=off,{line}", "-chardev", f"socket,id=back,{line}",
+                       "-device", "qemu-xhci", "-device", "usb-serial,chardev=line,always-plugged=on",
+                       "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=back,name=back"]
+        return [*qemu_base(accel, self.memory, smp), *shares, *devices, "-kernel", str(self.lane.kernel),
                 "-initrd", str(self.out / "initramfs.cpio"),
                 "-append", f"console=ttyS0 panic=-1 loglevel=7 {self.append}",
                 "-serial", f"file:{self.console_log}",

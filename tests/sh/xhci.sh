@@ -1,0 +1,131 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A device that nobody here wrote, behind a host controller as machines have it:
+# QEMU's usb-serial, which is a copy of FTDI's chip, on its xHCI. What goes in at
+# one end of its line has to come out at the other, a port of the same guest.
+# shellcheck source-path=SCRIPTDIR/../..
+. "$SRC/tests/lib/ktap.sh"
+. "$SRC/tests/sim/gadget.sh"
+. "$SRC/tests/lib/tool.sh"
+
+BACK=
+
+find_back() {
+	local port
+	for port in /sys/class/virtio-ports/*; do
+		[ "$(<"$port/name")" = back ] && BACK=/dev/${port##*/} && return
+	done
+	return 1
+}
+
+set_up() {
+	modprobe xhci_pci
+	modprobe virtio_console
+	await 10 find_back
+	insmod "$MYDEV_KO" ids=0403:6001:00
+	await_node $NODE 20
+}
+
+is_what_it_is() {
+	run 0 "$CTL" info --json
+	json out "d['id_vendor'] == '0403'" "d['id_product'] == '6001'" "d['ep_in_max_packet'] == 64" \
+		"d['ep_out_max_packet'] == 64"
+}
+
+# Vendor requests to the device, which has this one interface.
+controls() {
+	run 0 "$CTL" control vendor-out-device 3 0x001a 0
+	run 0 "$CTL" control vendor-in-device 5 0 0 2 --json
+	json out "len(d['data']) == 4"
+	run 4 "$CTL" control standard-in-device 6 0x0100 0 18
+	has err 'outside'
+}
+
+sends() {
+	head -c 20000 /dev/urandom >"$T/sent"
+	head -c 20000 <"$BACK" >"$T/received" &
+	run 0 "$CTL" write "$T/sent"
+	wait $!
+	cmp "$T/sent" "$T/received"
+}
+
+# Each packet of 64 bytes begins with two of status.
+receives() {
+	head -c 20000 /dev/urandom >"$T/sent"
+	"$CTL" cat --packets --payload --json 0 >"$T/packets" &
+	await 10 is_running
+	cat "$T/sent" >"$BACK"
+	has_all() {
+		python3 - "$T/packets" >"$T/received" <<'PY'
+import json, sys
+
+out = bytearray()
+for line in open(sys.argv[1], encoding="utf-8"):
+    if not line.endswith("\n"):
+        break
+    record = json.loads(line)
+    data = bytes.fromhex(record.get("payload", ""))
+    for i in range(0, len(data), 64):
+        out += data[i + 2:i + 64]
+sys.stdout.buffer.write(out)
+PY
+		cmp -s "$T/sent" "$T/received"
+	}
+	await 30 has_all || { ls -l "$T" && head -n 3 "$T/packets" && return 1; }
+	kill -TERM $!
+	wait $!
+}
+
+# Both ways at once, for two readers.
+both_ways() {
+	head -c 100000 /dev/urandom >"$T/sent"
+	"$CTL" cat 0 >"$T/one" &
+	"$CTL" cat 0 >"$T/two" &
+	await 10 is_running
+	head -c 100000 <"$BACK" >"$T/received" &
+	head -c 30000 /dev/urandom >"$BACK" &
+	run 0 "$CTL" write "$T/sent"
+	wait $!
+	wait %3
+	cmp "$T/sent" "$T/received"
+	await 20 both_have
+	kill -TERM %1 %2
+	wait %1 %2
+	cmp "$T/one" "$T/two"
+}
+
+both_have() {
+	[ "$(stat -c %s "$T/one")" -gt 30000 ] && [ "$(stat -c %s "$T/one")" -eq "$(stat -c %s "$T/two")" ]
+}
+
+resets() {
+	run 0 "$CTL" reset
+	sends
+}
+
+# By the root of sysfs, as there is no hand to pull the plug.
+unplugged() {
+	local usb
+	usb=$(readlink -f $SYS/device/..)
+	"$CTL" cat 0 >/dev/null 2>"$T/err" &
+	await 10 is_running
+	echo 1 >"$usb/remove"
+	await_gone $NODE
+	wait $! && return 1
+	has err 'unplugged'
+	rmmod mydev
+}
+
+ktap_begin
+ktap_case "the device is found behind the xHCI" set_up
+find_back
+ktap_case "what it says of itself" is_what_it_is
+ktap_case "vendor requests to it" controls
+ktap_case "what is written comes out of its line" sends
+ktap_case "what goes into its line is read" receives
+ktap_case "both ways at once, two readers" both_ways
+ktap_case "it works after a reset" resets
+ktap_case "taken away under a reader: the end is told" unplugged
+modprobe -r xhci_pci
+ktap_end
