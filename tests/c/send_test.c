@@ -23,6 +23,9 @@
 
 static unsigned char buf[BIG];
 
+/* The device halts its endpoint some time after it was told to. */
+#define await_stalled() await(!strcmp(sim_text("out_state"), "stalled"))
+
 /* Counter of the next message of each writer; the device begins at 0 as well. */
 static uint64_t counters[WRITERS + 1];
 
@@ -378,6 +381,7 @@ static void stalled(void **state)
 		send_message(b, 2, 20 * KIB + 3);
 	send_message(a, 1, 500);
 	sim_do("stall-out");
+	await_stalled();
 	sim_do("accept");
 	assert_errno(fsync(a), EPIPE);
 	assert_return_code(fsync(a), errno);
@@ -409,6 +413,7 @@ static void told_once(void **state)
 	(void)state;
 	sim_do("verify-out off");
 	sim_do("stall-out");
+	await_stalled();
 	assert_int_equal(write(fd, buf, 3000), 3000);
 	await(polls(fd, POLLOUT | POLLERR));
 	assert_errno(write(fd, buf, 3000), EPIPE);

@@ -77,21 +77,27 @@ PY
 	wait $!
 }
 
-# Both ways at once, for two readers.
+# Both ways at once, for two readers. The port can be opened once.
 both_ways() {
+	local line one two back
 	head -c 100000 /dev/urandom >"$T/sent"
+	head -c 30000 /dev/urandom >"$T/other"
 	"$CTL" cat 0 >"$T/one" &
+	one=$!
 	"$CTL" cat 0 >"$T/two" &
+	two=$!
 	await 10 is_running
-	head -c 100000 <"$BACK" >"$T/received" &
-	head -c 30000 /dev/urandom >"$BACK" &
+	exec {line}<>"$BACK"
+	head -c 100000 <&"$line" >"$T/received" &
+	back=$!
+	cat "$T/other" >&"$line" &
 	run 0 "$CTL" write "$T/sent"
-	wait $!
-	wait %3
+	wait $back
 	cmp "$T/sent" "$T/received"
 	await 20 both_have
-	kill -TERM %1 %2
-	wait %1 %2
+	kill -TERM $one $two
+	wait $one
+	wait $two
 	cmp "$T/one" "$T/two"
 }
 
