@@ -56,6 +56,7 @@ void mydev_exchange_feed(struct mydev_device *dev, const void *data, u32 length,
 	x->length += n;
 	x->truncated = n < length;
 	x->done = end || x->length == x->room;
+	/* Who waits looks at done under the lock that we hold. */
 	if (x->done && waitqueue_active(&x->client->wait))
 		wake_up_interruptible_poll(&x->client->wait, EPOLLOUT);
 }

@@ -81,6 +81,7 @@ static void mydev_turn_pass(struct mydev_device *dev)
 			tx->turn = waiter->client;
 		mydev_turn_tell(waiter, ret);
 	}
+	/* Pollers look at the turn under the lock that we hold. */
 	if (!tx->turn && waitqueue_active(&tx->wait))
 		wake_up_interruptible_poll(&tx->wait, EPOLLOUT | EPOLLWRNORM);
 }

@@ -136,9 +136,10 @@ out:
 	return ret;
 }
 
-/* Context: tx.lock held. Whoever sleeps looks under it: none is missed. */
+/* Context: tx.lock held. */
 static void mydev_tx_wake(wait_queue_head_t *wait, __poll_t events)
 {
+	/* Whoever sleeps has looked under the lock: none is missed. */
 	if (waitqueue_active(wait))
 		wake_up_interruptible_poll(wait,
 					   EPOLLOUT | EPOLLWRNORM | events);
@@ -290,6 +291,7 @@ static u32 mydev_tx_land(struct mydev_send *send, int status)
 	u32 asked = 0;
 
 	send->flying = false;
+	/* Who waits looks at flying under the lock that we hold. */
 	if (!--tx->flying && waitqueue_active(&tx->quiet))
 		wake_up(&tx->quiet);
 
@@ -331,8 +333,7 @@ void mydev_tx_cut(struct mydev_device *dev)
 
 	spin_lock_irqsave(&tx->lock, flags);
 	tx->cutting++;
-	list_for_each_entry_reverse(send, &tx->queue, list)
-	{
+	list_for_each_entry_reverse(send, &tx->queue, list) {
 		if (send->flying)
 			flying[n++] = send->urb;
 	}

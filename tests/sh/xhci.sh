@@ -51,27 +51,26 @@ sends() {
 }
 
 # Each packet of 64 bytes begins with two of status.
-receives() {
-	head -c 20000 /dev/urandom >"$T/sent"
-	"$CTL" cat --packets --payload --json 0 >"$T/packets" &
-	await 10 is_running
-	cat "$T/sent" >"$BACK"
-	has_all() {
-		python3 - "$T/packets" >"$T/received" <<'PY'
+has_all() {
+	python3 -c '
 import json, sys
 
 out = bytearray()
 for line in open(sys.argv[1], encoding="utf-8"):
     if not line.endswith("\n"):
         break
-    record = json.loads(line)
-    data = bytes.fromhex(record.get("payload", ""))
+    data = bytes.fromhex(json.loads(line).get("payload", ""))
     for i in range(0, len(data), 64):
         out += data[i + 2:i + 64]
-sys.stdout.buffer.write(out)
-PY
-		cmp -s "$T/sent" "$T/received"
-	}
+sys.stdout.buffer.write(out)' "$T/packets" >"$T/received"
+	cmp -s "$T/sent" "$T/received"
+}
+
+receives() {
+	head -c 20000 /dev/urandom >"$T/sent"
+	"$CTL" cat --packets --payload --json 0 >"$T/packets" &
+	await 10 is_running
+	cat "$T/sent" >"$BACK"
 	await 30 has_all || { ls -l "$T" && head -n 3 "$T/packets" && return 1; }
 	kill -TERM $!
 	wait $!
