@@ -7,6 +7,7 @@
  * put into its buffers by hand.
  */
 #include <kunit/test.h>
+#include <linux/pm_runtime.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
 
@@ -89,6 +90,7 @@ static void ids_too_many(struct kunit *test)
 
 struct fixture {
 	struct mydev_device dev;
+	struct usb_interface intf;
 	struct mydev_client *clients[3];
 	u8 *readback;
 };
@@ -115,6 +117,12 @@ static int fixture_init(struct kunit *test)
 	mutex_init(&dev->rx_mutex);
 	spin_lock_init(&dev->rx_lock);
 	INIT_LIST_HEAD(&dev->clients);
+	/* Something to keep awake. */
+	device_initialize(&f->intf.dev);
+	f->intf.dev.release = fixture_release;
+	pm_runtime_set_active(&f->intf.dev);
+	pm_runtime_enable(&f->intf.dev);
+	dev->intf = &f->intf;
 	mydev_rx_init(dev);
 	mydev_tx_init(dev);
 	dev->has_in = true;
@@ -138,6 +146,8 @@ static void fixture_exit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->dev.nr_members, 0);
 	f->dev.gone = true;
 	mydev_rx_shutdown(&f->dev);
+	pm_runtime_disable(&f->intf.dev);
+	put_device(&f->intf.dev);
 	put_device(&f->dev.dev);
 }
 

@@ -28,16 +28,29 @@ static inline void abi_layout(void)
 	ABI_MEMBER(mydev_info, speed);
 	ABI_MEMBER(mydev_info, device_number);
 	ABI_MEMBER(mydev_info, max_clients);
+	ABI_MEMBER(mydev_info, client_id);
+	ABI_MEMBER(mydev_info, send_room);
 	printf("mydev_stats %u\n", (unsigned int)sizeof(struct mydev_stats));
 	ABI_MEMBER(mydev_stats, free_buffers);
 	ABI_MEMBER(mydev_stats, packets);
 	ABI_MEMBER(mydev_stats, client_packets);
 	ABI_MEMBER(mydev_stats, client_queued_bytes);
+	ABI_MEMBER(mydev_stats, client_unsent_bytes);
 	printf("mydev_config %u\n", (unsigned int)sizeof(struct mydev_config));
 	ABI_MEMBER(mydev_config, queue_depth);
 	printf("mydev_geometry %u\n", (unsigned int)sizeof(struct mydev_geometry));
 	ABI_MEMBER(mydev_geometry, pool_bytes);
 	ABI_MEMBER(mydev_geometry, max_pool_bytes);
+	printf("mydev_control %u\n", (unsigned int)sizeof(struct mydev_control));
+	ABI_MEMBER(mydev_control, index);
+	ABI_MEMBER(mydev_control, data);
+	ABI_MEMBER(mydev_control, actual);
+	printf("mydev_select %u\n", (unsigned int)sizeof(struct mydev_select));
+	printf("mydev_lease %u\n", (unsigned int)sizeof(struct mydev_lease));
+	ABI_MEMBER(mydev_lease, timeout_ms);
+	printf("mydev_transact %u\n", (unsigned int)sizeof(struct mydev_transact));
+	ABI_MEMBER(mydev_transact, out_data);
+	ABI_MEMBER(mydev_transact, in_data);
 	printf("mydev_packet_header %u\n", (unsigned int)sizeof(struct mydev_packet_header));
 	ABI_MEMBER(mydev_packet_header, sequence);
 	ABI_MEMBER(mydev_packet_header, status);
@@ -55,6 +68,9 @@ static inline void abi_request(int fd, const char *name, unsigned long cmd, __u3
 	memcpy(arg, &size, sizeof(size));
 	errno = 0;
 	ret = ioctl(fd, cmd, arg);
+	/* Each open has a number of its own. */
+	if (cmd == MYDEV_IOC_GET_INFO)
+		memset(arg + offsetof(struct mydev_info, client_id), 0, sizeof(__u32));
 	printf("%s %lx size %u: %d %s, bytes", name, cmd, size, ret, strerror(errno));
 	for (unsigned int i = 0; i < 200; i++)
 		printf(" %02x", arg[i]);
