@@ -90,6 +90,7 @@ static void ids_too_many(struct kunit *test)
 
 struct fixture {
 	struct mydev_device dev;
+	struct usb_device udev;
 	struct usb_interface intf;
 	struct mydev_client *clients[3];
 	u8 *readback;
@@ -118,8 +119,12 @@ static int fixture_init(struct kunit *test)
 	spin_lock_init(&dev->rx_lock);
 	INIT_LIST_HEAD(&dev->clients);
 	/* Something to keep awake. */
+	device_initialize(&f->udev.dev);
+	f->udev.dev.release = fixture_release;
+	pm_suspend_ignore_children(&f->udev.dev, true);
 	device_initialize(&f->intf.dev);
 	f->intf.dev.release = fixture_release;
+	f->intf.dev.parent = &f->udev.dev;
 	pm_runtime_set_active(&f->intf.dev);
 	pm_runtime_enable(&f->intf.dev);
 	dev->intf = &f->intf;
@@ -148,6 +153,7 @@ static void fixture_exit(struct kunit *test)
 	mydev_rx_shutdown(&f->dev);
 	pm_runtime_disable(&f->intf.dev);
 	put_device(&f->intf.dev);
+	put_device(&f->udev.dev);
 	put_device(&f->dev.dev);
 }
 

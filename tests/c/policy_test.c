@@ -257,7 +257,8 @@ static void small_cost_little(void **state)
 			info.pool_buffers - s.client_queued_packets * 104 / info.transfer_size - 2,
 			info.pool_buffers);
 	verify_from(&v, first);
-	take_packets(fd, &v, 2 * depth, 0);
+	/* The device goes on: a read may bring some of the next ones as well. */
+	assert_null(read_packets(fd, &v, 2 * depth, 0));
 	take_rest(fd, &v);
 	assert_int_equal(stats_of(fd).client_lost_packets, 0);
 }

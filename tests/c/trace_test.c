@@ -30,6 +30,7 @@ static const char *const modes[] = { "stream", "packet" };
 static const char *const policies[] = { "lossless", "drop-oldest", "drop-newest" };
 
 struct row {
+	unsigned int id;
 	int pid;
 	char role[16], mode[16], policy[16], command[32];
 	uint64_t lag_packets, lag_bytes, read_packets, read_bytes, lost_packets, lost_bytes;
@@ -46,18 +47,19 @@ static int table(struct row *rows, int max)
 	line = strtok(text, "\n");
 	assert_string_equal(
 		line,
-		"pid role mode policy lag-packets lag-bytes read-packets read-bytes lost-packets lost-bytes command");
+		"id pid role mode policy lag-packets lag-bytes read-packets read-bytes lost-packets lost-bytes command");
 	while ((line = strtok(NULL, "\n"))) {
 		struct row *r = &rows[n++];
 
 		assert_in_range(n, 1, max);
 		assert_int_equal(sscanf(line,
-					"%d %15s %15s %15s %" SCNu64 " %" SCNu64 " %" SCNu64
+					"%u %d %15s %15s %15s %" SCNu64 " %" SCNu64 " %" SCNu64
 					" %" SCNu64 " %" SCNu64 " %" SCNu64 " %31[^\n]",
-					&r->pid, r->role, r->mode, r->policy, &r->lag_packets,
-					&r->lag_bytes, &r->read_packets, &r->read_bytes,
-					&r->lost_packets, &r->lost_bytes, r->command),
-				 11);
+					&r->id, &r->pid, r->role, r->mode, r->policy,
+					&r->lag_packets, &r->lag_bytes, &r->read_packets,
+					&r->read_bytes, &r->lost_packets, &r->lost_bytes,
+					r->command),
+				 12);
 	}
 	return n;
 }
@@ -86,6 +88,7 @@ static void agree(const struct row *row, int fd)
 	struct mydev_config c = config_of(fd);
 	struct mydev_stats s = stats_of(fd);
 
+	assert_int_equal(row->id, info_of(fd).client_id);
 	assert_int_equal(row->pid, getpid());
 	assert_string_equal(row->command, "trace_test");
 	assert_string_equal(row->mode, modes[c.mode]);
@@ -96,6 +99,7 @@ static void agree(const struct row *row, int fd)
 	assert_int_equal(row->read_bytes, s.client_read_bytes);
 	assert_int_equal(row->lost_packets, s.client_lost_packets);
 	assert_int_equal(row->lost_bytes, s.client_lost_bytes);
+	expect_fdinfo_number(fd, "client", row->id);
 	expect_fdinfo(fd, "mode", modes[c.mode]);
 	expect_fdinfo(fd, "policy", policies[c.policy]);
 	expect_fdinfo_number(fd, "queued-packets", s.client_queued_packets);
