@@ -18,8 +18,7 @@
 #define TYPE_MASK      0x60
 #define RECIPIENT_MASK 0x1f
 
-#define MAX_LENGTH  65535U
-#define MAX_TIMEOUT 60000U
+#define MAX_LENGTH 65535U
 
 struct options {
 	bool json;
@@ -204,11 +203,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options->raw = true;
 		return 0;
 	case KEY_TIMEOUT:
-		if (!parse_limited(arg, MAX_TIMEOUT, &options->timeout_ms) ||
-		    !options->timeout_ms)
-			argp_error(state,
-				   "not a time from 1 to %u milliseconds: %s",
-				   MAX_TIMEOUT, arg);
+		options->timeout_ms = parse_timeout(arg, state);
 		return 0;
 	case ARGP_KEY_ARG:
 		take_argument(options, arg, state);

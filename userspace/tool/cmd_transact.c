@@ -13,8 +13,7 @@
 #define KEY_RAW     0x100
 #define KEY_TIMEOUT 0x101
 
-#define MAX_LENGTH  65536U
-#define MAX_TIMEOUT 60000U
+#define MAX_LENGTH 65536U
 
 struct options {
 	bool json;
@@ -66,11 +65,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 				   MAX_LENGTH, arg);
 		return 0;
 	case KEY_TIMEOUT:
-		if (!parse_limited(arg, MAX_TIMEOUT, &options->timeout_ms) ||
-		    !options->timeout_ms)
-			argp_error(state,
-				   "not a time from 1 to %u milliseconds: %s",
-				   MAX_TIMEOUT, arg);
+		options->timeout_ms = parse_timeout(arg, state);
 		return 0;
 	case ARGP_KEY_ARG:
 		take_argument(options, arg, state);

@@ -93,12 +93,16 @@ bool is_device_name(const char *name);
 /* The same without opening the device; @target->dev is NULL then. */
 int target_look(struct target *target, const char *name);
 
+struct argp_state;
+
 /* parse.c: numbers on the command line; false for what is none */
 bool parse_number(const char *text, uint64_t *number);
 /* Up to @max, and with 0x in hexadecimal digits. */
 bool parse_limited(const char *text, unsigned int max, unsigned int *number);
 bool parse_bytes(const char *text, uint64_t *bytes);
 bool parse_seconds(const char *text, double *seconds);
+/* Of --timeout-ms, milliseconds; ends the program where it is none. */
+unsigned int parse_timeout(const char *text, const struct argp_state *state);
 
 /* Seconds since some moment, for differences. */
 double now(void);
