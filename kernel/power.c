@@ -225,13 +225,6 @@ out_sleep:
 	return mydev_gone_or(dev, ret);
 }
 
-/* The kernel tells no driver of a setting that it could not restore. */
-static void mydev_after_reset(struct mydev_device *dev)
-{
-	mydev_tx_cancel_queued(dev);
-	mydev_unpause(dev, MYDEV_EVENT_RESET);
-}
-
 int mydev_pre_reset(struct usb_interface *intf)
 {
 	mydev_pause(usb_get_intfdata(intf));
@@ -240,7 +233,10 @@ int mydev_pre_reset(struct usb_interface *intf)
 
 int mydev_post_reset(struct usb_interface *intf)
 {
-	mydev_after_reset(usb_get_intfdata(intf));
+	struct mydev_device *dev = usb_get_intfdata(intf);
+
+	mydev_tx_cancel_queued(dev);
+	mydev_unpause(dev, MYDEV_EVENT_RESET);
 	return 0;
 }
 
@@ -274,9 +270,8 @@ int mydev_reset_resume(struct usb_interface *intf)
 {
 	struct mydev_device *dev = usb_get_intfdata(intf);
 
-	if (!dev->asleep)
-		return 0;
-	dev->asleep = false;
-	mydev_after_reset(dev);
-	return 0;
+	if (dev->asleep)
+		mydev_tx_cancel_queued(dev);
+	dev->sleep_event = MYDEV_EVENT_RESET;
+	return mydev_resume(intf);
 }

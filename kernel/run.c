@@ -87,7 +87,7 @@ static void mydev_rx_rest(struct mydev_device *dev)
 		rx->awake = false;
 	spin_unlock_irq(&dev->rx_lock);
 	if (rests)
-		usb_autopm_put_interface_async(dev->intf);
+		mydev_let_sleep(dev);
 }
 
 /**

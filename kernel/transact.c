@@ -6,7 +6,9 @@
  * time. The answer is what arrives after the device has taken the last byte of
  * the question; it is copied for who asked, beside going to all readers. That
  * order is the host controller's: it reports the end of a transfer before it
- * reports that of one that the device could only begin afterwards.
+ * reports that of one that the device could only begin afterwards. (EHCI looks at
+ * its endpoints one after the other; where both transfers ended before it looks,
+ * it may report the answer first, and the exchange runs into its timeout.)
  */
 #include <linux/mm.h>
 #include <linux/poll.h>

@@ -179,14 +179,23 @@ static void mydev_tx_retire(struct mydev_send *send)
 	mydev_tx_wake(tx->turn ? &tx->turn->wait : &tx->wait, 0);
 }
 
-/* Context: tx.lock held. Owner 0 is everybody; true if there is anything. */
-static bool mydev_tx_mark(struct mydev_device *dev, u32 owner)
+/**
+ * mydev_tx_mark() - what a client has queued is not to be sent
+ * @dev: the device
+ * @owner: id of the client
+ * @exchange: of this exchange only; 0 for all of it
+ *
+ * Context: tx.lock held.
+ * Return: true if there is anything, for the work to take out of the queue.
+ */
+static bool mydev_tx_mark(struct mydev_device *dev, u32 owner, u32 exchange)
 {
 	struct mydev_send *send;
 	bool marked = false;
 
 	list_for_each_entry(send, &dev->tx.queue, list) {
-		if (owner && send->owner != owner)
+		if (send->owner != owner ||
+		    (exchange && send->exchange != exchange))
 			continue;
 		send->doomed = true;
 		marked = true;
@@ -194,15 +203,15 @@ static bool mydev_tx_mark(struct mydev_device *dev, u32 owner)
 	return marked;
 }
 
-/* Context: tx.lock held. */
-static void mydev_tx_stop(struct mydev_device *dev, unsigned long delay)
+/* Context: tx.lock held. The work looks at it at once. */
+static void mydev_tx_stop(struct mydev_device *dev)
 {
 	struct mydev_tx *tx = &dev->tx;
 
 	if (tx->state == MYDEV_TX_GONE)
 		return;
 	tx->state = MYDEV_TX_STOPPED;
-	mod_delayed_work(system_wq, &tx->work, delay);
+	mod_delayed_work(system_wq, &tx->work, 0);
 }
 
 /**
@@ -221,7 +230,7 @@ static void mydev_tx_fail(struct mydev_send *send, int error)
 	tx->errors++;
 	send->error = error == -EPIPE ? -EPIPE : -EIO;
 	tx->doubt = error != -EPIPE;
-	mydev_tx_stop(send->dev, 0);
+	mydev_tx_stop(send->dev);
 }
 
 /**
@@ -246,7 +255,7 @@ void mydev_tx_judge(struct mydev_device *dev)
 				&dev->dev,
 				"data of a program that has closed was not taken (%d)\n",
 				send->error);
-		mydev_tx_mark(dev, send->owner);
+		mydev_tx_mark(dev, send->owner, 0);
 	}
 }
 
@@ -432,7 +441,7 @@ static void mydev_tx_push(struct mydev_device *dev, gfp_t gfp)
 			continue;
 		if (ret == -ENOMEM && gfp == GFP_ATOMIC) {
 			/* That is no error yet: the work can wait for memory. */
-			mydev_tx_stop(dev, 0);
+			mydev_tx_stop(dev);
 			ret = -EPERM;
 		}
 		mydev_tx_land(send, ret);
@@ -480,7 +489,7 @@ void mydev_tx_complete(struct urb *urb)
 	if (more)
 		mydev_tx_push(dev, GFP_ATOMIC);
 	if (rests)
-		usb_autopm_put_interface_async(dev->intf);
+		mydev_let_sleep(dev);
 }
 
 /**
@@ -680,7 +689,7 @@ void mydev_tx_rest(struct mydev_device *dev)
 	rests = mydev_tx_rests(&dev->tx);
 	spin_unlock_irq(&dev->tx.lock);
 	if (rests)
-		usb_autopm_put_interface_async(dev->intf);
+		mydev_let_sleep(dev);
 }
 
 /**
@@ -918,19 +927,10 @@ void mydev_tx_stats(struct mydev_client *client, struct mydev_stats *stats)
 void mydev_tx_abandon(struct mydev_client *client, u32 exchange)
 {
 	struct mydev_device *dev = client->dev;
-	struct mydev_send *send;
-	bool stop = false;
 
 	spin_lock_irq(&dev->tx.lock);
-	list_for_each_entry(send, &dev->tx.queue, list) {
-		if (send->owner == client->id &&
-		    (!exchange || send->exchange == exchange)) {
-			send->doomed = true;
-			stop = true;
-		}
-	}
-	if (stop)
-		mydev_tx_stop(dev, 0);
+	if (mydev_tx_mark(dev, client->id, exchange))
+		mydev_tx_stop(dev);
 	spin_unlock_irq(&dev->tx.lock);
 }
 
@@ -964,8 +964,8 @@ void mydev_tx_leave(struct mydev_client *client)
 			send->client = NULL;
 	}
 	if (mydev_tx_killed()) {
-		if (mydev_tx_mark(dev, client->id))
-			mydev_tx_stop(dev, 0);
+		if (mydev_tx_mark(dev, client->id, 0))
+			mydev_tx_stop(dev);
 	} else if (client->sends && tx->state != MYDEV_TX_GONE) {
 		schedule_delayed_work(&tx->work, MYDEV_TX_PATIENCE);
 	}
@@ -1005,8 +1005,8 @@ void mydev_tx_forsaken(struct mydev_device *dev)
 	dev_warn_ratelimited(
 		&dev->dev,
 		"the device takes no data: giving up what a program that has closed wrote\n");
-	mydev_tx_mark(dev, owner);
-	mydev_tx_stop(dev, 0);
+	mydev_tx_mark(dev, owner, 0);
+	mydev_tx_stop(dev);
 }
 
 /**
