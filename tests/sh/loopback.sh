@@ -6,11 +6,8 @@
 # shellcheck source-path=SCRIPTDIR/../..
 . "$SRC/tests/lib/ktap.sh"
 . "$SRC/tests/sim/gadget.sh"
+. "$SRC/tests/lib/tool.sh"
 
-CHECK=$BUILD/tests/mydev-check
-NODE=/dev/mydev0
-STATE=/sys/class/mydev/mydev0/state
-T=$(mktemp -d)
 # Emulation with sanitizers takes its time.
 MESSAGES=2000
 [ "$LANE" != uml ] || MESSAGES=300
@@ -24,8 +21,6 @@ set_up() {
 	echo 0 >/sys/class/mydev/mydev0/stall_ms
 }
 
-running() { [ "$(<$STATE)" = running ]; }
-
 # many WRITERS READERS SIZE
 many() {
 	local i pids=() pid bad=0
@@ -33,9 +28,7 @@ many() {
 		"$CHECK" --by-writer --packets $(($1 * MESSAGES)) $NODE >"$T/reader$i" 2>&1 &
 		pids+=($!)
 	done
-	await 10 running
-	# All of them are members before the first byte is sent.
-	await 10 members "$2"
+	await 20 are_reading "$2"
 	for ((i = 0; i < $1; i++)); do
 		"$CHECK" --send $MESSAGES:"$3" --terminate --writer $((i + 1)) $NODE >"$T/writer$i" 2>&1 &
 		pids+=($!)
@@ -47,8 +40,6 @@ many() {
 	rm -f "$T"/reader* "$T"/writer*
 	return $bad
 }
-
-members() { [ "$(</sys/class/mydev/mydev0/clients)" -eq "$1" ]; }
 
 # The function forgets what it had when it is reset.
 after_reset() {

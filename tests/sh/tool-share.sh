@@ -263,8 +263,7 @@ packets_long() {
 events_are_told() {
 	start cat "$CTL" cat -p --json
 	start text "$CTL" cat -p
-	await 10 has_clients 2
-	await 10 is_running
+	await 10 are_reading 2
 	sim_ctl one stall
 	await 10 grew "$T/cat.out"
 	await 10 grew "$T/text.out"

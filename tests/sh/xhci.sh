@@ -62,18 +62,18 @@ for line in open(sys.argv[1], encoding="utf-8"):
     data = bytes.fromhex(json.loads(line).get("payload", ""))
     for i in range(0, len(data), 64):
         out += data[i + 2:i + 64]
-sys.stdout.buffer.write(out)' "$T/packets" >"$T/received"
+sys.stdout.buffer.write(out)' "$T/packets.out" >"$T/received"
 	cmp -s "$T/sent" "$T/received"
 }
 
 receives() {
 	head -c 20000 /dev/urandom >"$T/sent"
-	"$CTL" cat --packets --payload --json 0 >"$T/packets" &
-	await 10 is_running
+	start packets "$CTL" cat --packets --payload --json 0
+	await 10 are_reading 1
 	cat "$T/sent" >"$BACK"
-	await 30 has_all || { ls -l "$T" && head -n 3 "$T/packets" && return 1; }
-	kill -TERM $!
-	wait $!
+	await 30 has_all || { ls -l "$T" && head -n 3 "$T/packets.out" && return 1; }
+	kill -TERM "$pid"
+	wait "$pid"
 }
 
 # Both ways at once, for two readers. The port can be opened once.
@@ -81,11 +81,11 @@ both_ways() {
 	local line one two back
 	head -c 100000 /dev/urandom >"$T/sent"
 	head -c 30000 /dev/urandom >"$T/other"
-	"$CTL" cat 0 >"$T/one" &
-	one=$!
-	"$CTL" cat 0 >"$T/two" &
-	two=$!
-	await 10 is_running
+	start one "$CTL" cat 0
+	one=$pid
+	start two "$CTL" cat 0
+	two=$pid
+	await 10 are_reading 2
 	exec {line}<>"$BACK"
 	head -c 100000 <&"$line" >"$T/received" &
 	back=$!
@@ -94,14 +94,14 @@ both_ways() {
 	wait $back
 	cmp "$T/sent" "$T/received"
 	await 20 both_have
-	kill -TERM $one $two
-	wait $one
-	wait $two
-	cmp "$T/one" "$T/two"
+	kill -TERM "$one" "$two"
+	wait "$one"
+	wait "$two"
+	cmp "$T/one.out" "$T/two.out"
 }
 
 both_have() {
-	[ "$(stat -c %s "$T/one")" -gt 30000 ] && [ "$(stat -c %s "$T/one")" -eq "$(stat -c %s "$T/two")" ]
+	grew "$T/one.out" 30000 && file_has "$T/two.out" "$(size_of "$T/one.out")"
 }
 
 resets() {
@@ -113,13 +113,12 @@ resets() {
 unplugged() {
 	local usb
 	usb=$(readlink -f $SYS/device/..)
-	"$CTL" cat 0 >/dev/null 2>"$T/err" &
-	await 10 is_running
+	start taken "$CTL" cat 0
+	await 10 are_reading 1
 	echo 1 >"$usb/remove"
 	await_gone $NODE
-	wait $! && return 1
-	has err 'unplugged'
-	rmmod mydev
+	wait "$pid" && return 1
+	has taken.err 'unplugged'
 }
 
 ktap_begin
@@ -132,5 +131,6 @@ ktap_case "what goes into its line is read" receives
 ktap_case "both ways at once, two readers" both_ways
 ktap_case "it works after a reset" resets
 ktap_case "taken away under a reader: the end is told" unplugged
+ktap_case "the driver can be unloaded" rmmod mydev
 modprobe -r xhci_pci
 ktap_end
