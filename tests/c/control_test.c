@@ -166,8 +166,25 @@ static void refused(void **state)
 	assert_int_equal(sim_number("control_refused"), count + 200);
 }
 
+/*
+ * A request that the device does not answer in time. Where it could not tell one
+ * from the next it has answered one of them at once, and said so; then it is asked
+ * again, once for each that it has said.
+ */
+static int too_slow(int fd, bool in, uint32_t length, uint32_t ms, uint64_t *hurried)
+{
+	int error;
+
+	do {
+		error = in ? control_in(fd, SIM_REQ_SLOW, 20000, buf, length, ms)
+			   : control_out(fd, SIM_REQ_SLOW, 20000, length ? buf : NULL, length, ms);
+	} while (!error && sim_number("control_hurried") > *hurried && ++*hurried);
+	return error;
+}
+
 static void slow(void **state)
 {
+	uint64_t hurried = sim_number("control_hurried");
 	int fd = node_open(O_WRONLY);
 	double begin = now();
 
@@ -178,16 +195,16 @@ static void slow(void **state)
 	assert_true(now() - begin >= 0.29);
 	for (unsigned int i = 0; i < 5; i++) {
 		begin = now();
-		assert_int_equal(control_in(fd, SIM_REQ_SLOW, 20000, buf, 64, 100), ETIMEDOUT);
+		assert_int_equal(too_slow(fd, true, 64, 100, &hurried), ETIMEDOUT);
 		assert_true(now() - begin >= 0.09);
-		assert_int_equal(control_out(fd, SIM_REQ_SLOW, 20000, buf, 64, 60), ETIMEDOUT);
-		assert_int_equal(control_out(fd, SIM_REQ_SLOW, 20000, NULL, 0, 80), ETIMEDOUT);
+		assert_int_equal(too_slow(fd, false, 64, 60, &hurried), ETIMEDOUT);
+		assert_int_equal(too_slow(fd, false, 0, 80, &hurried), ETIMEDOUT);
 		assert_true(now() - begin < PROMPT);
 		assert_int_equal(control_check(fd, i, 4096), 0);
 	}
 	/* Who does not say how long gets five seconds. */
 	begin = now();
-	assert_int_equal(control_in(fd, SIM_REQ_SLOW, 20000, buf, 64, 0), ETIMEDOUT);
+	assert_int_equal(too_slow(fd, true, 64, 0, &hurried), ETIMEDOUT);
 	assert_true(now() - begin >= 4.9 && now() - begin < 5 + PROMPT);
 	assert_int_equal(control_check(fd, 1, 64), 0);
 }

@@ -26,6 +26,10 @@
 /* After a failed transfer, when no ENABLE comes first (s). */
 #define RETRY 0.005
 
+/* How often to look for an event that was announced, and every how many ms. */
+#define EP0_LOOKS   50
+#define EP0_LOOK_MS 10
+
 void sim_log(const char *fmt, ...)
 {
 	va_list ap;
@@ -109,6 +113,7 @@ static bool read_events(struct sim *s)
 			sim_log("ep0: %s", strerror(errno));
 		return errno == EIDRM;
 	}
+	s->ep0_looks = 0;
 	for (size_t i = 0; i < n / sizeof(events[0]); i++) {
 		switch (events[i].type) {
 		case FUNCTIONFS_ENABLE:
@@ -137,16 +142,23 @@ static bool read_events(struct sim *s)
  * between the two is read now and announced again; with a request that is to be
  * answered later that would look like such a newer event, so then the request is
  * answered at once.
+ *
+ * While the kernel unbinds the function, ep0 says that it has nothing to read,
+ * whether it has or not. So an announcement without an event is looked into some
+ * times more.
  */
 static void handle_ep0(struct sim *s)
 {
+	s->ep0_looks = EP0_LOOKS;
 	while (s->control.state != CONTROL_BUSY) {
 		sim_drain(s->ep0_event);
 		if (!read_events(s))
 			break;
 		if (s->control.state == CONTROL_LATER) {
-			if (sim_drain(s->ep0_event))
+			if (sim_drain(s->ep0_event)) {
+				s->control.hurried++;
 				control_answer(s);
+			}
 			break;
 		}
 	}
@@ -231,7 +243,7 @@ static int loop(struct sim *s, int signals)
 	struct epoll_event events[16];
 
 	while (!s->quit) {
-		int n = epoll_wait(s->epfd, events, 16, -1);
+		int n = epoll_wait(s->epfd, events, 16, s->ep0_looks ? EP0_LOOK_MS : -1);
 
 		if (n < 0 && errno != EINTR) {
 			sim_log("epoll: %s", strerror(errno));
@@ -239,6 +251,9 @@ static int loop(struct sim *s, int signals)
 		}
 		for (int i = 0; i < n; i++)
 			dispatch(s, events[i].data.fd, signals);
+		if (!n && s->ep0_looks && --s->ep0_looks && s->control.state == CONTROL_IDLE &&
+		    read_events(s))
+			handle_ep0(s);
 		for (unsigned int i = 0; i < s->alts; i++) {
 			in_pump(&s->alt[i]);
 			out_pump(&s->alt[i]);

@@ -215,6 +215,7 @@ struct sim_control {
 	uint64_t bytes;
 	uint64_t refused;
 	uint64_t cancelled; /* by the host, before they were answered */
+	uint64_t hurried;   /* answered before their time, see handle_ep0() */
 	uint64_t errors;    /* of the pattern */
 };
 
@@ -234,6 +235,7 @@ struct sim {
 	const char *dir; /* where the functionfs instance is mounted */
 	int ep0;
 	int ep0_event; /* counts the events of ep0 */
+	int ep0_looks; /* what is left to do for one that was not there */
 	int epfd;
 	int aio_event;
 	int retry_timer;

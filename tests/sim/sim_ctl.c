@@ -148,8 +148,9 @@ static void put_stats(const struct sim_alt *a, FILE *f)
 	fprintf(f, " pid=%d alts=%u active=%u", (int)getpid(), s->alts, s->active);
 	fprintf(f,
 		" control=%" PRIu64 " control_bytes=%" PRIu64 " control_refused=%" PRIu64
-		" control_cancelled=%" PRIu64 " control_errors=%" PRIu64 " mode=%u",
-		c->requests, c->bytes, c->refused, c->cancelled, c->errors, c->mode);
+		" control_cancelled=%" PRIu64 " control_hurried=%" PRIu64 " control_errors=%" PRIu64
+		" mode=%u",
+		c->requests, c->bytes, c->refused, c->cancelled, c->hurried, c->errors, c->mode);
 	put_out(a, f);
 }
 
