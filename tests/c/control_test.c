@@ -617,12 +617,7 @@ static void ended_in_the_midst(void **state)
 	uint64_t seed = test_seed();
 
 	(void)state;
-	/*
-	 * On the sanitizer kernel the simulated device has once not noticed that
-	 * it was unplugged while it was asked; there the tests that unplug in
-	 * the middle of one request have to do.
-	 */
-	for (unsigned int round = 0; round < (slow_lane() ? 4 : 6); round++) {
+	for (unsigned int round = 0; round < 6; round++) {
 		int fd = node_open(O_RDWR);
 		pid_t pids[2];
 
