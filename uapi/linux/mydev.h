@@ -49,6 +49,16 @@
  *    EOPNOTSUPP  the interface has no bulk IN endpoint
  *    EBADF       the descriptor was not opened for reading
  *    ESTALE      the descriptor was revoked
+ *    EBUSY       ring mode: packets are taken from memory
+ *
+ *  mmap()
+ *    EINVAL      not shared, not a part of one of the three regions of struct
+ *                mydev_map, or not in ring mode
+ *    EACCES      writable, and not struct mydev_ring; or that, and the
+ *                descriptor was not opened for reading and writing
+ *    EBADF       the descriptor was not opened for reading
+ *    EOPNOTSUPP  the interface has no bulk IN endpoint
+ *    ESTALE      the descriptor was revoked
  *
  *  write() and relatives, fsync()
  *    EAGAIN      write(): non-blocking, and another write() is under way, or
@@ -88,8 +98,9 @@
  *                descriptor, without CAP_SYS_ADMIN
  *    EACCES      a control request that would reach outside this interface, or
  *                an endpoint that is not one of its bulk endpoints
- *    EBUSY       the geometry cannot change while somebody asks for data or
- *                has some queued; another descriptor holds the lease
+ *    EBUSY       the geometry cannot change while somebody asks for data, has
+ *                some queued or has the pool mapped, nor the queue depth while
+ *                the ring is; another descriptor holds the lease
  *    EAGAIN      what waits for its turn (transact, acquiring the lease): the
  *                descriptor is non-blocking, and a write() or exchange of
  *                somebody is under way
@@ -103,6 +114,7 @@
  *    EOVERFLOW   the device sent more than the control request asked for
  *    ESRCH       MYDEV_IOC_REVOKE: no descriptor has that number
  *    ESTALE      the descriptor was revoked
+ *    EPROTO      MYDEV_IOC_SYNC: the program has put nonsense into its ring
  *    ENOMEM      no memory for a longer queue, a larger pool or a request; what
  *                was there before is still in use
  *
@@ -145,6 +157,8 @@
 #define MYDEV_IOC_LEASE    _IO(MYDEV_IOC_TYPE, 0x0a) /* struct mydev_lease */
 #define MYDEV_IOC_TRANSACT _IO(MYDEV_IOC_TYPE, 0x0b) /* struct mydev_transact */
 #define MYDEV_IOC_REVOKE   _IO(MYDEV_IOC_TYPE, 0x0c) /* struct mydev_select */
+#define MYDEV_IOC_GET_MAP  _IO(MYDEV_IOC_TYPE, 0x0d) /* struct mydev_map */
+#define MYDEV_IOC_SYNC     _IO(MYDEV_IOC_TYPE, 0x0e) /* struct mydev_select */
 
 /* mydev_info.features: what this kernel and this interface can do */
 #define MYDEV_FEATURE_READ     (1ULL << 0) /* there is a bulk IN endpoint */
@@ -153,6 +167,7 @@
 #define MYDEV_FEATURE_GEOMETRY (1ULL << 3) /* struct mydev_geometry */
 #define MYDEV_FEATURE_WRITE    (1ULL << 4) /* there is a bulk OUT endpoint */
 #define MYDEV_FEATURE_CONTROL  (1ULL << 5) /* requests 0x06 to 0x0c */
+#define MYDEV_FEATURE_RING     (1ULL << 6) /* struct mydev_ring; 64-bit kernels */
 
 /* mydev_info.speed; the values are those of the kernel's usb_device_speed */
 #define MYDEV_SPEED_UNKNOWN    0
@@ -314,6 +329,7 @@ struct mydev_stats {
 /* mydev_config.mode: what read() returns */
 #define MYDEV_MODE_STREAM 0 /* bytes, as from a pipe */
 #define MYDEV_MODE_PACKET 1 /* whole records, see mydev_packet_header */
+#define MYDEV_MODE_RING   2 /* EBUSY: packets are in memory, see mydev_ring */
 
 /* mydev_config.policy: what happens when this client falls behind */
 #define MYDEV_POLICY_LOSSLESS    0 /* the device has to wait */
@@ -571,7 +587,7 @@ struct mydev_gap_record {
 	__aligned_u64 bytes;
 };
 
-/* mydev_event_record.event */
+/* mydev_event_record.event, mydev_ring_entry.event */
 #define MYDEV_EVENT_STALL     1 /* the device stalled, the halt is cleared */
 #define MYDEV_EVENT_ERROR     2 /* an error of the bus, receiving goes on */
 #define MYDEV_EVENT_RESET     3 /* the device was reset, what it had is lost */
@@ -586,6 +602,133 @@ struct mydev_gap_record {
 struct mydev_event_record {
 	__u32 event;
 	__s32 status;
+};
+
+/**
+ * struct mydev_map - what can be mapped, MYDEV_IOC_GET_MAP
+ * @size: in: sizeof(struct mydev_map) of the caller; out: of the kernel
+ * @entries: number of entries of the ring, a power of two
+ * @entry_size: bytes from one entry to the next
+ * @reserved: must be zero
+ * @ring_offset: offset of struct mydev_ring for mmap()
+ * @ring_bytes: bytes of it that can be mapped
+ * @entries_offset: offset of the array of struct mydev_ring_entry
+ * @entries_bytes: bytes of it
+ * @pool_offset: offset of the packets' bytes
+ * @pool_bytes: bytes of them
+ *
+ * The numbers hold as long as one of the three is mapped: until the last of
+ * them is unmapped the queue depth of this descriptor and the geometry of the
+ * device cannot change (EBUSY).
+ */
+struct mydev_map {
+	__u32 size;
+	__u32 entries;
+	__u32 entry_size;
+	__u32 reserved;
+	__aligned_u64 ring_offset;
+	__aligned_u64 ring_bytes;
+	__aligned_u64 entries_offset;
+	__aligned_u64 entries_bytes;
+	__aligned_u64 pool_offset;
+	__aligned_u64 pool_bytes;
+};
+
+/* mydev_ring.flags */
+/* The device waits for memory: MYDEV_IOC_SYNC after tail has been moved. */
+#define MYDEV_RING_NEED_WAKEUP (1U << 0)
+/* No more entries will come than are there; MYDEV_IOC_SYNC says why. */
+#define MYDEV_RING_ENDED (1U << 1)
+
+/**
+ * struct mydev_ring - the mapped ring of one client
+ * @head: index behind the last entry; the kernel writes it
+ * @flags: MYDEV_RING_*; the kernel writes it
+ * @reserved: zero
+ * @tail: bits 0 to 31: index of the first entry that the program still needs,
+ *	which the program moves; bits 32 to 63: the turn, which the kernel
+ *	changes
+ *
+ * In MYDEV_MODE_RING the queue of a client is memory that the program maps:
+ * this page (shared, readable and writable), the entries and the pool (shared
+ * and readable; writing is EACCES). Entry number i is at i modulo
+ * mydev_map.entries; its bytes are in the pool, where all clients see the same
+ * ones. As long as entries come, no call is needed. Mapping this page asks for
+ * data, as poll() for input does. poll() waits for entries, by watermark and
+ * latency bound.
+ *
+ * To take entries:
+ *
+ *  1. Read @tail. While its turn is odd the kernel is at work on the front of
+ *     the ring, for some microseconds: read it again.
+ *  2. Read @head, with acquire semantics: what it counts is complete. Where it
+ *     equals the index of @tail there is no entry.
+ *  3. Copy the entry, then, behind an acquire fence, read @tail again. If it
+ *     has changed, the copy is worth nothing: start again.
+ *  4. Use the packet where it lies.
+ *  5. Move @tail by an atomic compare-and-exchange with release semantics from
+ *     what it was in step 1 to the same turn and an index behind the entry, or
+ *     behind several that were taken like this. Then, behind a full barrier,
+ *     read @flags: with MYDEV_RING_NEED_WAKEUP, call MYDEV_IOC_SYNC.
+ *
+ * If the exchange fails, entries have been taken away (by the policy, or by
+ * lapping, see mydev_info.stall_ms), maybe while they were used, and what was
+ * read from the pool since step 1 may be something else: start again. The entry
+ * that comes first is then a gap, which counts everything that was not given
+ * back before. So an exchange that succeeds is the proof that the packet was
+ * what it should be, and packets that were given back and packets in gaps are
+ * together all that the device has delivered, and none twice.
+ *
+ * The kernel looks at @tail, and at nothing else that the program can write. An
+ * index that is beyond @head or goes back, or a turn that is not the kernel's,
+ * ends this client's stream (EPROTO) and nobody else's.
+ *
+ * After an unplug, and after exec() or close() as long as another process has
+ * it mapped, the memory stays what it was. After MYDEV_IOC_REVOKE access to it
+ * raises SIGBUS.
+ *
+ * MYDEV_IOC_SYNC (mydev_select.value must be zero) makes the kernel look at
+ * @tail at once. It returns 0 where there are entries or more may come, else
+ * why none will: ENODEV, EIO (see read()), ESTALE, EPROTO. It is EINVAL in
+ * another mode.
+ */
+struct mydev_ring {
+	__u32 head;
+	__u32 flags;
+	__u32 reserved[14];
+	__aligned_u64 tail;
+	__u32 reserved2[14];
+};
+
+/**
+ * struct mydev_ring_entry - a packet, a gap or an event
+ * @type: MYDEV_RECORD_*
+ * @reserved: the kernel's own
+ * @flags: MYDEV_PACKET_*
+ * @length: of a packet: bytes; 0 of anything else
+ * @status: of a packet: 0, or the negative errno that its transfer ended with
+ *	after these bytes; of an event: the negative errno that goes with it, or 0
+ * @sequence: see mydev_packet_header
+ * @timestamp_ns: see mydev_packet_header
+ * @offset: of a packet: where its first byte is in the pool
+ * @packets: of a gap: packets that were lost
+ * @event: of an event: MYDEV_EVENT_*
+ * @bytes: of a gap: bytes that were lost; of anything else the kernel's own
+ */
+struct mydev_ring_entry {
+	__u16 type;
+	__u16 reserved;
+	__u32 flags;
+	__u32 length;
+	__s32 status;
+	__aligned_u64 sequence;
+	__aligned_u64 timestamp_ns;
+	union {
+		__aligned_u64 offset;
+		__aligned_u64 packets;
+		__u32 event;
+	};
+	__aligned_u64 bytes;
 };
 
 #endif /* _LINUX_MYDEV_H */
