@@ -9,6 +9,7 @@
  */
 #include <linux/bug.h>
 #include <linux/gfp.h>
+#include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -53,6 +54,7 @@ int mydev_pool_alloc(struct mydev_pool *pool, unsigned int nr,
 							    __GFP_NOWARN);
 		if (!buf->data)
 			goto err_free;
+		buf->place = mydev_pool_span(i, size);
 		buf->state = MYDEV_BUFFER_FREE;
 		list_add_tail(&buf->list, &pool->free);
 		pool->nr_free++;
@@ -146,6 +148,65 @@ void mydev_buffer_land(struct mydev_buffer *buf)
 	buf->refs = 1;
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_land);
+
+/**
+ * mydev_pool_span() - what clients can map of so many buffers
+ * @nr: buffers
+ * @size: bytes of each
+ *
+ * Return: bytes; each buffer begins with a page.
+ */
+u64 mydev_pool_span(unsigned int nr, unsigned int size)
+{
+	return (u64)nr * PAGE_ALIGN(size);
+}
+
+/**
+ * mydev_pool_page() - one page of what clients can map
+ * @pool: with memory
+ * @index: of the page
+ *
+ * Return: the page, NULL if there is none.
+ */
+struct page *mydev_pool_page(const struct mydev_pool *pool, u64 index)
+{
+	unsigned int pages = PAGE_ALIGN(pool->size) >> PAGE_SHIFT, rest;
+	u64 nr = div_u64_rem(index, pages, &rest);
+
+	if (nr >= pool->nr)
+		return NULL;
+	return virt_to_page(pool->buffers[nr].data + rest * PAGE_SIZE);
+}
+
+/**
+ * mydev_packet_buffer() - the buffer of an entry
+ * @pool: the pool
+ * @pkt: the entry
+ *
+ * Return: the buffer, NULL if the entry has none.
+ */
+struct mydev_buffer *mydev_packet_buffer(const struct mydev_pool *pool,
+					 const struct mydev_packet *pkt)
+{
+	if (pkt->type != MYDEV_RECORD_PACKET || !pkt->buffer)
+		return NULL;
+	return &pool->buffers[pkt->buffer - 1];
+}
+
+/**
+ * mydev_packet_place() - say where the bytes of a packet are
+ * @pool: the pool
+ * @pkt: the packet
+ * @buf: their buffer
+ * @offset: of the first of them in @buf
+ */
+void mydev_packet_place(const struct mydev_pool *pool, struct mydev_packet *pkt,
+			const struct mydev_buffer *buf, u32 offset)
+{
+	pkt->buffer = buf - pool->buffers + 1;
+	pkt->offset = buf->place + offset;
+}
+EXPORT_SYMBOL_IF_KUNIT(mydev_packet_place);
 
 /**
  * mydev_buffer_get() - add a holder

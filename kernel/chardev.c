@@ -87,6 +87,11 @@ static __poll_t mydev_poll(struct file *file, poll_table *wait)
 	return mydev_client_poll(client);
 }
 
+static int mydev_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	return mydev_map(file->private_data, vma);
+}
+
 static int mydev_fasync(int fd, struct file *file, int on)
 {
 	struct mydev_client *client = file->private_data;
@@ -143,6 +148,7 @@ static const struct file_operations mydev_fops = {
 	.write_iter = mydev_write_iter,
 	.splice_write = iter_file_splice_write,
 	.fsync = mydev_fsync,
+	.mmap = mydev_mmap,
 	.poll = mydev_poll,
 	.fasync = mydev_fasync,
 	.unlocked_ioctl = mydev_ioctl,

@@ -16,6 +16,7 @@
 const char *const mydev_mode_names[] = {
 	[MYDEV_MODE_STREAM] = "stream",
 	[MYDEV_MODE_PACKET] = "packet",
+	[MYDEV_MODE_RING] = "ring",
 };
 
 const char *const mydev_policy_names[] = {
@@ -136,6 +137,7 @@ void mydev_clients_wake(struct mydev_device *dev)
 	}
 	list_for_each_entry(client, &dev->clients, list)
 		mydev_client_wake(client, events, band);
+	mydev_rings_tell(dev);
 }
 
 /**
@@ -165,6 +167,7 @@ struct mydev_client *mydev_client_open(struct mydev_device *dev, bool reader,
 	client->pid = task_tgid_nr(current);
 	get_task_comm(client->comm, current->group_leader);
 	mutex_init(&client->read_mutex);
+	mutex_init(&client->map_mutex);
 	init_waitqueue_head(&client->wait);
 	hrtimer_setup(&client->timer, mydev_client_timer, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_REL_SOFT);
@@ -235,6 +238,8 @@ static void mydev_client_leave(struct mydev_client *client)
 	if (client->wants)
 		mydev_rx_unwant(dev);
 	client->wants = false;
+	if (client->mode == MYDEV_MODE_RING)
+		mydev_ring_end(client);
 	spin_unlock_irq(&dev->rx_lock);
 
 	if (client->member) {
@@ -269,6 +274,7 @@ void mydev_client_close(struct mydev_client *client)
 	/* Nobody starts it for a client that is on no list. */
 	hrtimer_cancel(&client->timer);
 	mydev_queue_free(&client->queue);
+	mydev_ring_free(client);
 	put_device(&dev->dev);
 	kfree(client);
 }
@@ -317,6 +323,7 @@ int mydev_client_revoke(struct mydev_client *caller, u32 id)
 	WRITE_ONCE(client->revoked, true);
 	spin_unlock_irq(&dev->rx_lock);
 	mydev_client_leave(client);
+	mydev_map_revoke(client);
 	mydev_turn_revoke(client);
 	mydev_tx_abandon(client, 0);
 	spin_lock_irq(&dev->rx_lock);
@@ -390,12 +397,15 @@ __poll_t mydev_client_poll(struct mydev_client *client)
 	struct mydev_device *dev = client->dev;
 	__poll_t events = 0;
 
+	/* Whoever waits has given back what it will. */
+	if (READ_ONCE(client->mode) == MYDEV_MODE_RING)
+		mydev_ring_wake(client);
 	spin_lock_irq(&dev->rx_lock);
 	if (client->member && mydev_client_worth(client))
 		events |= MYDEV_POLL_IN;
 	if (dev->gone || client->revoked)
 		events |= MYDEV_POLL_GONE;
-	else if (dev->rx.state == MYDEV_STATE_FAILED)
+	else if (dev->rx.state == MYDEV_STATE_FAILED || client->ring_error)
 		events |= EPOLLERR;
 	spin_unlock_irq(&dev->rx_lock);
 	if (client->writer)
@@ -439,6 +449,7 @@ void mydev_client_stats(struct mydev_client *client, struct mydev_stats *stats)
 	struct mydev_device *dev = client->dev;
 
 	spin_lock_irq(&dev->rx_lock);
+	mydev_ring_sync(client, UINT_MAX);
 	stats->state = mydev_rx_state(dev);
 	stats->clients = dev->nr_clients;
 	stats->in_flight = dev->rx.in_flight;
@@ -488,18 +499,46 @@ void mydev_client_get_config(struct mydev_client *client,
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_get_config);
 
 /**
+ * mydev_client_set_mode() - change a client's mode, and maybe its queue
+ * @client: a member
+ * @mode: MYDEV_MODE_*; for ring mode it has a ring, and read_mutex is held
+ * @queue: in: another one, empty, or without memory; out: the old one
+ *
+ * Context: rx_lock held, interrupts off.
+ */
+static void mydev_client_set_mode(struct mydev_client *client, u32 mode,
+				  struct mydev_queue *queue)
+{
+	bool was_ring = client->mode == MYDEV_MODE_RING;
+
+	if (was_ring && (mode != MYDEV_MODE_RING || queue->slots))
+		mydev_ring_end(client);
+	if (queue->slots)
+		mydev_queue_replace(client, queue);
+	if (mode == MYDEV_MODE_RING && client->mode != MYDEV_MODE_RING) {
+		WRITE_ONCE(client->mode, mode);
+		client->dev->nr_rings++;
+		mydev_ring_begin(client);
+	} else {
+		WRITE_ONCE(client->mode, mode);
+	}
+}
+
+/**
  * mydev_client_set_config() - change the settings of a client
  * @client: any client
  * @config: the settings, checked
  *
  * Context: process context; takes rx_mutex and rx_lock, never what a reader
  * holds while it sleeps.
- * Return: 0 or -ENOMEM; on error everything is as it was.
+ * Return: 0, -ENOMEM, or -EBUSY for another depth while the queue is mapped, and
+ * for ring mode while a read() is under way; on error everything is as it was.
  */
 int mydev_client_set_config(struct mydev_client *client,
 			    const struct mydev_config *config)
 {
 	struct mydev_device *dev = client->dev;
+	bool is_ring = config->mode == MYDEV_MODE_RING;
 	struct mydev_queue queue = {};
 	unsigned int old_depth, depth, noio;
 	int ret = 0;
@@ -520,25 +559,30 @@ int mydev_client_set_config(struct mydev_client *client,
 	depth = max(config->queue_depth, kfifo_len(&client->queue.fifo));
 	spin_unlock_irq(&dev->rx_lock);
 
-	if (mydev_queue_slots(depth) != kfifo_size(&client->queue.fifo)) {
-		/* Disconnect takes rx_mutex, and storage may wait for that. */
-		noio = memalloc_noio_save();
-		ret = mydev_queue_alloc(&queue, depth);
-		memalloc_noio_restore(noio);
-	}
+	/* Disconnect takes rx_mutex, and storage may wait for that. */
+	noio = memalloc_noio_save();
+	if (config->queue_depth != old_depth &&
+	    mydev_queue_slots(depth) != kfifo_size(&client->queue.fifo))
+		ret = atomic_read(&client->maps)
+			      ? -EBUSY
+			      : mydev_queue_alloc(&queue, depth);
+	if (!ret && is_ring)
+		ret = mydev_ring_alloc(client);
+	memalloc_noio_restore(noio);
+	/* What a reader is copying must not be given to the program as well. */
+	if (!ret && is_ring && !mutex_trylock(&client->read_mutex))
+		ret = -EBUSY;
 	if (ret) {
 		spin_lock_irq(&dev->rx_lock);
 		client->depth = old_depth;
 		spin_unlock_irq(&dev->rx_lock);
-		goto out;
+		goto out_free;
 	}
 
 	spin_lock_irq(&dev->rx_lock);
-	if (queue.slots)
-		mydev_queue_replace(client, &queue);
+	mydev_client_set_mode(client, config->mode, &queue);
 	client->depth = config->queue_depth;
 	WRITE_ONCE(client->terminate, config->flags & MYDEV_CONFIG_TERMINATE);
-	client->mode = config->mode;
 	client->policy = config->policy;
 	client->clock = config->clock;
 	client->watermark = config->watermark;
@@ -548,11 +592,13 @@ int mydev_client_set_config(struct mydev_client *client,
 	hrtimer_try_to_cancel(&client->timer);
 	mydev_client_arrived(client);
 	spin_unlock_irq(&dev->rx_lock);
+	if (is_ring)
+		mutex_unlock(&client->read_mutex);
 
-	mydev_queue_free(&queue);
 	/* A client that may drop now no longer holds the ring. */
 	mydev_rx_refill(dev);
-out:
+out_free:
+	mydev_queue_free(&queue);
 	mutex_unlock(&dev->rx_mutex);
 	return ret;
 }

@@ -30,6 +30,25 @@
 #define ITER_SOURCE WRITE
 #endif
 
+/* 6.3 put the flags of a mapping behind functions. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#include <linux/mm.h>
+static inline void mydev_vm_flags_set(struct vm_area_struct *vma,
+				      vm_flags_t flags)
+{
+	vma->vm_flags |= flags;
+}
+
+static inline void mydev_vm_flags_clear(struct vm_area_struct *vma,
+					vm_flags_t flags)
+{
+	vma->vm_flags &= ~flags;
+}
+
+#define vm_flags_set   mydev_vm_flags_set
+#define vm_flags_clear mydev_vm_flags_clear
+#endif
+
 /* 6.13 joined hrtimer_init() and the assignment of the function. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 #include <linux/hrtimer.h>

@@ -312,8 +312,8 @@ static int mydev_rx_rebuild(struct mydev_device *dev, unsigned int nr,
  *
  * Context: process context; takes rx_mutex.
  * Return: 0, -EOPNOTSUPP if there is nothing to receive from, -ENODEV, -ERANGE
- * for a value beyond its limit, -EBUSY while somebody asks
- * for data or has some queued, -ENOMEM; on error everything is as it was.
+ * for a value beyond its limit, -EBUSY while somebody asks for data, has some
+ * queued, or has the pool mapped, -ENOMEM; on error everything is as it was.
  */
 int mydev_rx_set_geometry(struct mydev_device *dev,
 			  const struct mydev_geometry *geometry)
@@ -343,8 +343,8 @@ int mydev_rx_set_geometry(struct mydev_device *dev,
 		goto out;
 	}
 	/* Nor while the endpoint, whose packet size we went by, may change. */
-	if (!mydev_rx_unused(dev) || dev->rx.pauses ||
-	    maxp != dev->info.ep_in_max_packet) {
+	if (!mydev_rx_unused(dev) || atomic_read(&dev->maps) ||
+	    dev->rx.pauses || maxp != dev->info.ep_in_max_packet) {
 		ret = -EBUSY;
 		goto out;
 	}

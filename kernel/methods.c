@@ -24,11 +24,32 @@ static_assert(sizeof(struct mydev_transact) == 40);
 static_assert(sizeof(struct mydev_packet_header) == 40);
 static_assert(sizeof(struct mydev_gap_record) == 16);
 static_assert(sizeof(struct mydev_event_record) == 8);
+static_assert(sizeof(struct mydev_map) == 64);
+static_assert(sizeof(struct mydev_ring) == 128);
+static_assert(sizeof(struct mydev_ring_entry) == 48);
+static_assert(offsetof(struct mydev_ring, tail) == 64);
 static_assert(offsetof(struct mydev_info, features) == 8);
 static_assert(offsetof(struct mydev_info, ep_in_max_packet) == 30);
 static_assert(offsetof(struct mydev_info, max_clients) == 60);
 static_assert(offsetof(struct mydev_stats, packets) == 24);
 static_assert(offsetof(struct mydev_stats, client_queued_bytes) == 128);
+
+/* What a client maps are our own entries. */
+#define MYDEV_SAME(_entry, _packet)				\
+	static_assert(offsetof(struct mydev_ring_entry, _entry) ==	\
+		      offsetof(struct mydev_packet, _packet))
+static_assert(sizeof(struct mydev_ring_entry) == sizeof(struct mydev_packet));
+MYDEV_SAME(type, type);
+MYDEV_SAME(reserved, packed);
+MYDEV_SAME(flags, flags);
+MYDEV_SAME(length, length);
+MYDEV_SAME(status, status);
+MYDEV_SAME(sequence, seq);
+MYDEV_SAME(timestamp_ns, time);
+MYDEV_SAME(offset, offset);
+MYDEV_SAME(packets, gap.packets);
+MYDEV_SAME(event, event);
+MYDEV_SAME(bytes, gap.bytes);
 
 /* The header promises the kernel's values for the speed. */
 static_assert(MYDEV_SPEED_UNKNOWN == USB_SPEED_UNKNOWN);
@@ -47,9 +68,10 @@ static_assert(MYDEV_SPEED_SUPER_PLUS == USB_SPEED_SUPER_PLUS);
  * @config: MYDEV_IOC_GET_CONFIG, MYDEV_IOC_SET_CONFIG
  * @geometry: MYDEV_IOC_GET_GEOMETRY, MYDEV_IOC_SET_GEOMETRY
  * @control: MYDEV_IOC_CONTROL
- * @select: MYDEV_IOC_CLEAR_HALT, _SET_ALTERNATE, _RESET, _REVOKE
+ * @select: MYDEV_IOC_CLEAR_HALT, _SET_ALTERNATE, _RESET, _REVOKE, _SYNC
  * @lease: MYDEV_IOC_LEASE
  * @transact: MYDEV_IOC_TRANSACT
+ * @map: MYDEV_IOC_GET_MAP
  */
 union mydev_argument {
 	u32 size;
@@ -61,6 +83,7 @@ union mydev_argument {
 	struct mydev_select select;
 	struct mydev_lease lease;
 	struct mydev_transact transact;
+	struct mydev_map map;
 };
 
 /**
@@ -142,7 +165,8 @@ static int mydev_set_config(struct mydev_client *client,
 	    (config->mode || config->policy || config->clock ||
 	     config->watermark || config->latency_us || config->queue_depth))
 		return client->reader ? -EOPNOTSUPP : -EBADF;
-	if (config->mode > MYDEV_MODE_PACKET ||
+	if (config->mode > (IS_ENABLED(CONFIG_64BIT) ? MYDEV_MODE_RING
+						      : MYDEV_MODE_PACKET) ||
 	    config->policy > MYDEV_POLICY_DROP_NEWEST ||
 	    config->clock > MYDEV_CLOCK_REALTIME)
 		return -EOPNOTSUPP;
@@ -235,6 +259,25 @@ static int mydev_do_revoke(struct mydev_client *client,
 	return mydev_client_revoke(client, id);
 }
 
+static int mydev_get_map(struct mydev_client *client, union mydev_argument *arg,
+			 bool nonblock)
+{
+	if (arg->map.reserved)
+		return -EINVAL;
+	if (!client->member || !IS_ENABLED(CONFIG_64BIT))
+		return -EOPNOTSUPP;
+	mydev_map_describe(client, &arg->map);
+	return 0;
+}
+
+static int mydev_do_sync(struct mydev_client *client, union mydev_argument *arg,
+			 bool nonblock)
+{
+	if (arg->select.value)
+		return -EINVAL;
+	return mydev_ring_wake(client);
+}
+
 static const struct mydev_method mydev_methods[] = {
 	MYDEV_METHOD(MYDEV_IOC_GET_INFO, struct mydev_info, stall_ms, 0,
 		     mydev_get_info),
@@ -262,6 +305,10 @@ static const struct mydev_method mydev_methods[] = {
 		     MYDEV_NEEDS_READ | MYDEV_NEEDS_WRITE, mydev_do_transact),
 	MYDEV_METHOD(MYDEV_IOC_REVOKE, struct mydev_select, value, 0,
 		     mydev_do_revoke),
+	MYDEV_METHOD(MYDEV_IOC_GET_MAP, struct mydev_map, pool_bytes,
+		     MYDEV_NEEDS_READ, mydev_get_map),
+	MYDEV_METHOD(MYDEV_IOC_SYNC, struct mydev_select, value,
+		     MYDEV_NEEDS_READ, mydev_do_sync),
 };
 
 /**

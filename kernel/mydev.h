@@ -33,6 +33,10 @@
  *			  of sending. Neither is taken under the other.
  *   client->wait.lock	  taken inside rx_lock and tx.lock by a wake-up.
  *
+ * The memory map's lock is outside of rx_mutex and client->map_mutex: mmap()
+ * takes the one, a page fault the other. So neither is held where user memory
+ * is touched.
+ *
  * The turn (turn.c) is no lock but a state: who has it may sleep for as long as
  * the device makes it wait, and those who want it can be woken for another
  * reason.
@@ -113,15 +117,17 @@ enum mydev_buffer_state {
  * struct mydev_buffer - one block of receive memory
  * @list: in the pool's free list while free
  * @data: pool->size bytes, cacheable and physically contiguous
+ * @place: where @data is in what clients map of the pool, bytes
  * @state: see enum mydev_buffer_state
  * @refs: holders while held: queue entries of clients, readers in the middle
  *	of a copy, and the completion while it delivers
  *
- * All but @data, which never changes, is protected by rx_lock.
+ * All but @data and @place, which never change, is protected by rx_lock.
  */
 struct mydev_buffer {
 	struct list_head list;
 	void *data;
+	u64 place;
 	enum mydev_buffer_state state;
 	unsigned int refs;
 };
@@ -161,31 +167,38 @@ struct mydev_gap {
 
 /**
  * struct mydev_packet - one entry of a client's queue
+ * @type: MYDEV_RECORD_*
+ * @packed: it shares its buffer with other packets
+ * @flags: MYDEV_PACKET_*
+ * @length: of a packet: bytes, else 0
+ * @status: 0 or a negative errno
  * @seq: of a packet: its number since the device was plugged in, from 0; of a
  *	gap: the number of the first packet lost; of an event: the number of the
  *	next packet
  * @time: when it came, nanoseconds of the client's clock
- * @buf: of a packet: where its bytes are, NULL if it has none; the entry owns a
- *	reference
- * @offset: of a packet: where its first byte is in @buf
- * @length: of a packet: bytes
+ * @offset: of a packet: where its first byte is in what clients map of the pool
+ * @buffer: of a packet: one more than the index of its buffer in the pool, to
+ *	which the entry owns a reference; 0 if it has no bytes
  * @gap: of a gap
  * @gap.packets: packets lost
  * @gap.bytes: bytes lost
  * @event: of an event: MYDEV_EVENT_*
- * @status: 0 or a negative errno
- * @flags: MYDEV_PACKET_*
- * @type: MYDEV_RECORD_*
- * @packed: it shares @buf with other packets
+ *
+ * A client in ring mode maps these: they are laid out as struct
+ * mydev_ring_entry, and contain nothing that it must not see.
  */
 struct mydev_packet {
+	u16 type;
+	u16 packed;
+	u32 flags;
+	u32 length;
+	s32 status;
 	u64 seq;
 	u64 time;
 	union {
 		struct {
-			struct mydev_buffer *buf;
-			u32 offset;
-			u32 length;
+			u64 offset;
+			u32 buffer;
 		};
 		struct {
 			u64 packets;
@@ -193,16 +206,12 @@ struct mydev_packet {
 		} gap;
 		u32 event;
 	};
-	s32 status;
-	u16 flags;
-	u8 type;
-	bool packed;
 };
 
 /**
  * struct mydev_queue - the entries of one client
  * @fifo: the ring of them
- * @slots: the memory of @fifo
+ * @slots: the memory of @fifo, whole pages
  */
 struct mydev_queue {
 	DECLARE_KFIFO_PTR(fifo, struct mydev_packet);
@@ -453,6 +462,8 @@ struct mydev_counters {
  * @clients: all open files, under @rx_lock
  * @nr_clients: length of @clients, under @rx_mutex and @rx_lock
  * @nr_members: those opened for reading, under @rx_mutex
+ * @nr_rings: those in ring mode, under @rx_lock
+ * @maps: mappings of all clients; grows from 0 under @rx_mutex only
  * @last_id: id of the client that was opened last, under @rx_mutex
  */
 struct mydev_device {
@@ -486,6 +497,8 @@ struct mydev_device {
 	struct list_head clients;
 	unsigned int nr_clients;
 	unsigned int nr_members;
+	unsigned int nr_rings;
+	atomic_t maps;
 	u32 last_id;
 };
 
@@ -527,6 +540,13 @@ struct mydev_device {
  * @read_bytes: bytes read
  * @lost_packets: packets lost since open, told of or not
  * @lost_bytes: bytes lost since open, told of or not
+ * @ring: what the client maps to take entries by itself, NULL before its first
+ *	ring mode; the page is never exchanged
+ * @ring_turn: turn of @ring, odd while it is seized
+ * @ring_error: negative errno for a client that has put nonsense into it, or 0
+ * @maps: mappings of this client; grows from 0 under rx_mutex only
+ * @map_mutex: held while a page is mapped, so that none is after a revoke
+ * @mapping: where the mappings are found, set by the first one
  * @terminate: see MYDEV_CONFIG_TERMINATE; this and the rest under tx.lock
  * @sends: transfers of this client in tx->queue
  * @send_error: negative errno that the next call reports, or 0
@@ -573,6 +593,14 @@ struct mydev_client {
 	u64 lost_packets;
 	u64 lost_bytes;
 
+	struct mydev_ring *ring;
+	u32 ring_turn;
+	int ring_error;
+	atomic_t maps;
+	/* Innermost: nothing of ours is taken under it. */
+	struct mutex map_mutex;
+	struct address_space *mapping;
+
 	bool terminate;
 	unsigned int sends;
 	int send_error;
@@ -593,6 +621,12 @@ void mydev_pool_free(struct mydev_pool *pool);
 struct mydev_buffer *mydev_buffer_fly(struct mydev_pool *pool);
 void mydev_buffer_land(struct mydev_buffer *buf);
 void mydev_buffer_get(struct mydev_buffer *buf);
+struct mydev_buffer *mydev_packet_buffer(const struct mydev_pool *pool,
+					 const struct mydev_packet *pkt);
+void mydev_packet_place(const struct mydev_pool *pool, struct mydev_packet *pkt,
+			const struct mydev_buffer *buf, u32 offset);
+struct page *mydev_pool_page(const struct mydev_pool *pool, u64 index);
+u64 mydev_pool_span(unsigned int nr, unsigned int size);
 void mydev_buffer_put(struct mydev_pool *pool, struct mydev_buffer *buf);
 void mydev_pool_move(struct mydev_pool *to, struct mydev_pool *from);
 unsigned int mydev_pool_unused(const struct mydev_pool *pool);
@@ -608,6 +642,8 @@ void mydev_queue_free(struct mydev_queue *queue);
 void mydev_queue_replace(struct mydev_client *client,
 			 struct mydev_queue *queue);
 bool mydev_queue_pop(struct mydev_client *client, struct mydev_packet *pkt);
+void mydev_queue_return_gap(struct mydev_client *client);
+void mydev_queue_trim(struct mydev_client *client);
 void mydev_queue_clear(struct mydev_client *client);
 void mydev_queue_settle_gap(struct mydev_client *client);
 bool mydev_client_holds(const struct mydev_client *client);
@@ -619,10 +655,101 @@ bool mydev_clients_waiting(struct mydev_device *dev);
 void mydev_clients_lap(struct mydev_device *dev);
 
 /* read.c */
+int mydev_client_end(const struct mydev_client *client);
 bool mydev_client_worth(struct mydev_client *client);
 bool mydev_client_ready(struct mydev_client *client);
 ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
 			  bool nonblock);
+
+/* ring.c */
+#ifdef CONFIG_64BIT
+bool mydev_ring_sync(struct mydev_client *client, unsigned int most);
+void mydev_rings_sync(struct mydev_device *dev);
+void mydev_ring_seize(struct mydev_client *client);
+void mydev_ring_yield(struct mydev_client *client);
+void mydev_ring_publish(struct mydev_client *client);
+void mydev_ring_tell(struct mydev_client *client);
+void mydev_rings_tell(struct mydev_device *dev);
+int mydev_ring_alloc(struct mydev_client *client);
+void mydev_ring_free(struct mydev_client *client);
+void mydev_ring_begin(struct mydev_client *client);
+void mydev_ring_end(struct mydev_client *client);
+int mydev_ring_wake(struct mydev_client *client);
+#else
+static inline bool mydev_ring_sync(struct mydev_client *client,
+				   unsigned int most)
+{
+	return false;
+}
+
+static inline void mydev_rings_sync(struct mydev_device *dev)
+{
+}
+
+static inline void mydev_ring_seize(struct mydev_client *client)
+{
+}
+
+static inline void mydev_ring_yield(struct mydev_client *client)
+{
+}
+
+static inline void mydev_ring_publish(struct mydev_client *client)
+{
+}
+
+static inline void mydev_ring_tell(struct mydev_client *client)
+{
+}
+
+static inline void mydev_rings_tell(struct mydev_device *dev)
+{
+}
+
+static inline int mydev_ring_alloc(struct mydev_client *client)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void mydev_ring_free(struct mydev_client *client)
+{
+}
+
+static inline void mydev_ring_begin(struct mydev_client *client)
+{
+}
+
+static inline void mydev_ring_end(struct mydev_client *client)
+{
+}
+
+static inline int mydev_ring_wake(struct mydev_client *client)
+{
+	return -EINVAL;
+}
+#endif
+
+/* map.c */
+#ifdef CONFIG_64BIT
+void mydev_map_describe(struct mydev_client *client, struct mydev_map *map);
+int mydev_map(struct mydev_client *client, struct vm_area_struct *vma);
+void mydev_map_revoke(struct mydev_client *client);
+#else
+static inline int mydev_map(struct mydev_client *client,
+			    struct vm_area_struct *vma)
+{
+	return -ENODEV;
+}
+
+static inline void mydev_map_describe(struct mydev_client *client,
+				      struct mydev_map *map)
+{
+}
+
+static inline void mydev_map_revoke(struct mydev_client *client)
+{
+}
+#endif
 
 /* client.c */
 extern const char *const mydev_mode_names[];
@@ -650,6 +777,7 @@ void mydev_clients_wake(struct mydev_device *dev);
 void mydev_rx_trouble(struct mydev_device *dev, int status);
 void mydev_rx_complete(struct urb *urb);
 bool mydev_rx_may_fly(struct mydev_device *dev, unsigned int in_flight);
+void mydev_rx_dry(struct mydev_device *dev);
 bool mydev_rx_hungry(struct mydev_device *dev);
 void mydev_rx_refill(struct mydev_device *dev);
 

@@ -193,20 +193,19 @@ static bool receive(struct kunit *test, u8 fill, u32 length)
 	if (mydev_rx_may_fly(dev, 1))
 		buf = mydev_buffer_fly(&dev->pool);
 	if (buf) {
-		struct mydev_packet pkt = { .buf = buf, .length = length };
+		struct mydev_packet pkt = { .length = length };
 		struct mydev_buffer *pack;
+		u32 offset = 0;
 
 		memset(buf->data, fill, length);
 		mydev_buffer_land(buf);
 		pack = length ? mydev_buffer_pack(&dev->pool, buf, length,
-						  &pkt.offset)
+						  &offset)
 			      : NULL;
-		if (pack) {
-			pkt.buf = pack;
-			pkt.packed = true;
-		}
-		if (!length)
-			pkt.buf = NULL;
+		pkt.packed = !!pack;
+		if (length)
+			mydev_packet_place(&dev->pool, &pkt, pack ?: buf,
+					   offset);
 		mydev_clients_deliver(dev, &pkt);
 		mydev_buffer_put(&dev->pool, pack ?: buf);
 	}

@@ -22,7 +22,7 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/poll.h>
-#include <linux/slab.h>
+#include <linux/vmalloc.h>
 
 #include "mydev.h"
 #include "trace.h"
@@ -57,8 +57,9 @@ int mydev_queue_alloc(struct mydev_queue *queue, unsigned int depth)
 {
 	size_t slots = mydev_queue_slots(depth);
 
-	queue->slots = kvmalloc_array(slots, sizeof(*queue->slots),
-				      GFP_KERNEL_ACCOUNT);
+	/* Whole pages without anything old in them: clients may map them. */
+	queue->slots = __vmalloc(array_size(slots, sizeof(*queue->slots)),
+				 GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!queue->slots)
 		return -ENOMEM;
 	return kfifo_init(&queue->fifo, queue->slots,
@@ -71,7 +72,7 @@ int mydev_queue_alloc(struct mydev_queue *queue, unsigned int depth)
  */
 void mydev_queue_free(struct mydev_queue *queue)
 {
-	kvfree(queue->slots);
+	vfree(queue->slots);
 	queue->slots = NULL;
 }
 
@@ -83,22 +84,19 @@ void mydev_queue_free(struct mydev_queue *queue)
  */
 bool mydev_client_holds(const struct mydev_client *client)
 {
-	return client->demanded && !client->lapped &&
+	return client->demanded && !client->lapped && !client->ring_error &&
 	       client->policy == MYDEV_POLICY_LOSSLESS;
-}
-
-static struct mydev_buffer *mydev_packet_buffer(const struct mydev_packet *pkt)
-{
-	return pkt->type == MYDEV_RECORD_PACKET ? pkt->buf : NULL;
 }
 
 /* What an entry costs the pool: its bytes if packed, else a whole buffer. */
 static u32 mydev_packet_cost(const struct mydev_client *client,
 			     const struct mydev_packet *pkt)
 {
-	if (!mydev_packet_buffer(pkt))
+	const struct mydev_pool *pool = &client->dev->pool;
+
+	if (!mydev_packet_buffer(pool, pkt))
 		return 0;
-	return pkt->packed ? pkt->length : client->dev->pool.size;
+	return pkt->packed ? pkt->length : pool->size;
 }
 
 static void mydev_gap_add(struct mydev_gap *gap, u64 seq, u64 packets,
@@ -120,11 +118,14 @@ static void mydev_gap_add(struct mydev_gap *gap, u64 seq, u64 packets,
 static bool mydev_queue_put(struct mydev_client *client,
 			    const struct mydev_packet *pkt)
 {
+	struct mydev_buffer *buf = mydev_packet_buffer(&client->dev->pool, pkt);
+
 	if (!kfifo_put(&client->queue.fifo, *pkt))
 		return false;
-	if (mydev_packet_buffer(pkt))
-		mydev_buffer_get(pkt->buf);
+	if (buf)
+		mydev_buffer_get(buf);
 	client->held += mydev_packet_cost(client, pkt);
+	mydev_ring_publish(client);
 	return true;
 }
 
@@ -137,11 +138,15 @@ static bool mydev_queue_put(struct mydev_client *client,
  */
 bool mydev_queue_pop(struct mydev_client *client, struct mydev_packet *pkt)
 {
+	struct mydev_pool *pool = &client->dev->pool;
+	struct mydev_buffer *buf;
+
 	if (!kfifo_get(&client->queue.fifo, pkt))
 		return false;
 	client->held -= mydev_packet_cost(client, pkt);
-	if (mydev_packet_buffer(pkt))
-		mydev_buffer_put(&client->dev->pool, pkt->buf);
+	buf = mydev_packet_buffer(pool, pkt);
+	if (buf)
+		mydev_buffer_put(pool, buf);
 	return true;
 }
 
@@ -222,16 +227,91 @@ static bool mydev_queue_drop(struct mydev_client *client)
 }
 
 /**
+ * mydev_queue_put_gap() - what was lost behind the last entry is an entry
+ * @client: a member
+ *
+ * Return: false if there is no slot for it.
+ */
+static bool mydev_queue_put_gap(struct mydev_client *client)
+{
+	struct mydev_packet gap = {
+		.type = MYDEV_RECORD_GAP,
+		.seq = client->tail_gap.seq,
+		.gap.packets = client->tail_gap.packets,
+		.gap.bytes = client->tail_gap.bytes,
+	};
+
+	if (!gap.gap.packets)
+		return true;
+	if (WARN_ON_ONCE(!mydev_queue_put(client, &gap)))
+		return false;
+	client->tail_gap.packets = 0;
+	return true;
+}
+
+/**
+ * mydev_queue_return_gap() - what was lost before the first entry is an entry
+ * @client: a member
+ *
+ * For ring mode, in which the program sees entries and nothing else. It takes
+ * the place of an entry that has just left.
+ */
+void mydev_queue_return_gap(struct mydev_client *client)
+{
+	struct __kfifo *fifo = &client->queue.fifo.kfifo;
+
+	if (!client->gap.packets)
+		return;
+	/* Only on the way into ring mode nothing has left. */
+	if (kfifo_is_full(&client->queue.fifo))
+		mydev_queue_drop(client);
+	fifo->out--;
+	client->queue.slots[fifo->out & fifo->mask] = (struct mydev_packet){
+		.type = MYDEV_RECORD_GAP,
+		.seq = client->gap.seq,
+		.gap.packets = client->gap.packets,
+		.gap.bytes = client->gap.bytes,
+	};
+	client->gap.packets = 0;
+}
+
+/**
+ * mydev_queue_trim() - the first entry is without its bytes that are read
+ * @client: a member; nobody is reading
+ *
+ * In other modes the queue has them until the packet is read to its end.
+ */
+void mydev_queue_trim(struct mydev_client *client)
+{
+	struct __kfifo *fifo = &client->queue.fifo.kfifo;
+	struct mydev_packet *head = &client->queue.slots[fifo->out & fifo->mask];
+
+	if (!client->head_offset)
+		return;
+	if (head->packed)
+		client->held -= client->head_offset;
+	head->offset += client->head_offset;
+	head->length -= client->head_offset;
+	head->flags |= MYDEV_PACKET_PARTIAL;
+	client->head_offset = 0;
+}
+
+/**
  * mydev_queue_settle_gap() - bring a gap that is next to read to one place
  * @client: a member
  *
  * Afterwards a gap that the reader has to be told of next is in client->gap,
- * and the first entry of the queue is none.
+ * and the first entry of the queue is none; in ring mode it is that entry.
  */
 void mydev_queue_settle_gap(struct mydev_client *client)
 {
 	struct mydev_packet pkt;
 
+	if (client->mode == MYDEV_MODE_RING) {
+		if (kfifo_is_empty(&client->queue.fifo))
+			mydev_queue_put_gap(client);
+		return;
+	}
 	while (kfifo_peek(&client->queue.fifo, &pkt) &&
 	       pkt.type == MYDEV_RECORD_GAP)
 		mydev_queue_drop(client);
@@ -264,6 +344,27 @@ static bool mydev_queue_room(const struct mydev_client *client, u32 cost)
 }
 
 /**
+ * mydev_queue_make_room() - drop what has to leave for one more packet
+ * @client: a member that does not hold the ring
+ * @cost: of the packet
+ *
+ * Return: true if the packet may be queued.
+ */
+static bool mydev_queue_make_room(struct mydev_client *client, u32 cost)
+{
+	bool room = mydev_queue_room(client, cost);
+
+	if (room || client->policy == MYDEV_POLICY_DROP_NEWEST)
+		return room;
+	mydev_ring_seize(client);
+	while (!mydev_queue_room(client, cost) && mydev_queue_drop(client))
+		;
+	room = mydev_queue_room(client, cost);
+	mydev_ring_yield(client);
+	return room;
+}
+
+/**
  * mydev_queue_push() - a packet for a client, as its policy wants it
  * @client: a member
  * @pkt: the packet
@@ -284,32 +385,14 @@ static bool mydev_queue_push(struct mydev_client *client,
 		return false;
 	}
 
-	if (!mydev_client_holds(client)) {
-		if (client->policy != MYDEV_POLICY_DROP_NEWEST)
-			while (!mydev_queue_room(client, cost) &&
-			       mydev_queue_drop(client))
-				;
-		if (!mydev_queue_room(client, cost))
-			goto lose;
-	}
+	mydev_ring_sync(client, MYDEV_QUEUE_BATCH);
+	if (!client->ring_error &&
+	    (mydev_client_holds(client) ||
+	     mydev_queue_make_room(client, cost)) &&
+	    mydev_queue_put_gap(client) &&
+	    !WARN_ON_ONCE(!mydev_queue_put(client, pkt)))
+		return true;
 
-	if (client->tail_gap.packets) {
-		struct mydev_packet gap = {
-			.type = MYDEV_RECORD_GAP,
-			.seq = client->tail_gap.seq,
-			.gap.packets = client->tail_gap.packets,
-			.gap.bytes = client->tail_gap.bytes,
-		};
-
-		if (WARN_ON_ONCE(!mydev_queue_put(client, &gap)))
-			goto lose;
-		client->tail_gap.packets = 0;
-	}
-	if (WARN_ON_ONCE(!mydev_queue_put(client, pkt)))
-		goto lose;
-	return true;
-
-lose:
 	mydev_client_lose(client, &client->tail_gap, pkt->seq, pkt->length);
 	/* Gaps are told of in order, so an empty queue has its gap in front. */
 	mydev_queue_settle_gap(client);
@@ -352,14 +435,15 @@ void mydev_clients_deliver(struct mydev_device *dev, struct mydev_packet *pkt)
 			continue;
 		pkt->time = mydev_client_time(client, now);
 		if (mydev_queue_push(client, pkt) || client->gap.packets ||
-		    client->tail_gap.packets)
+		    client->tail_gap.packets ||
+		    client->mode == MYDEV_MODE_RING)
 			mydev_client_arrived(client);
 	}
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_clients_deliver);
 
 /**
- * mydev_clients_event() - tell the members in packet mode of an event
+ * mydev_clients_event() - tell the members that get records of an event
  * @dev: the device
  * @event: MYDEV_EVENT_*
  * @status: the negative errno that goes with it
@@ -379,7 +463,7 @@ void mydev_clients_event(struct mydev_device *dev, u32 event, int status)
 	struct mydev_client *client;
 
 	list_for_each_entry(client, &dev->clients, list) {
-		if (!client->member || client->mode != MYDEV_MODE_PACKET)
+		if (!client->member || client->mode == MYDEV_MODE_STREAM)
 			continue;
 		pkt.time = mydev_client_time(client, now);
 		if (kfifo_len(&client->queue.fifo) <
@@ -413,6 +497,21 @@ unsigned int mydev_clients_room(struct mydev_device *dev)
 	return room;
 }
 
+/* The first entry that would not just become a part of the gap before it. */
+static bool mydev_queue_first(struct mydev_client *client,
+			      struct mydev_packet *pkt)
+{
+	struct __kfifo *fifo = &client->queue.fifo.kfifo;
+	unsigned int i;
+
+	for (i = fifo->out; i != fifo->in; i++) {
+		*pkt = client->queue.slots[i & fifo->mask];
+		if (pkt->type != MYDEV_RECORD_GAP)
+			return true;
+	}
+	return false;
+}
+
 /* The first packet or gap that a client has not read; U64_MAX for none. */
 static u64 mydev_client_oldest(struct mydev_client *client)
 {
@@ -443,14 +542,13 @@ bool mydev_clients_reclaim(struct mydev_device *dev)
 		struct mydev_packet head;
 
 		list_for_each_entry(client, &dev->clients, list) {
-			if (!client->member ||
-			    !kfifo_peek(&client->queue.fifo, &head))
+			if (!client->member || !mydev_queue_first(client, &head))
 				continue;
 			if (mydev_client_holds(client)) {
 				limit = min(limit, head.seq);
 			} else if (head.seq < oldest) {
 				oldest = head.seq;
-				buf = mydev_packet_buffer(&head);
+				buf = mydev_packet_buffer(&dev->pool, &head);
 			}
 		}
 		if (oldest >= limit)
@@ -460,12 +558,16 @@ bool mydev_clients_reclaim(struct mydev_device *dev)
 		list_for_each_entry(client, &dev->clients, list) {
 			if (!client->member || mydev_client_holds(client))
 				continue;
+			mydev_ring_seize(client);
 			while (kfifo_peek(&client->queue.fifo, &head) &&
 			       head.seq < limit &&
 			       (head.seq == oldest ||
-				(buf && mydev_packet_buffer(&head) == buf)))
+				head.type == MYDEV_RECORD_GAP ||
+				(buf && mydev_packet_buffer(&dev->pool,
+							    &head) == buf)))
 				mydev_queue_drop(client);
-			if (client->gap.packets)
+			mydev_ring_yield(client);
+			if (client->gap.packets || client->mode == MYDEV_MODE_RING)
 				mydev_client_arrived(client);
 		}
 	}
@@ -521,9 +623,11 @@ void mydev_clients_lap(struct mydev_device *dev)
 	if (!victim)
 		return;
 
+	mydev_ring_seize(victim);
 	victim->lapped = true;
 	while (mydev_queue_drop(victim))
 		;
+	mydev_ring_yield(victim);
 	mydev_queue_settle_gap(victim);
 	mydev_client_arrived(victim);
 }

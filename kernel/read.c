@@ -25,12 +25,14 @@
  * struct mydev_batch - what one round of copying works on
  * @pkts: entries, packets with a reference to their buffer; the first packet
  *	without its bytes that are read already
+ * @data: where the bytes of a packet are, NULL if it has none
  * @nr: how many of @pkts
  * @mode: MYDEV_MODE_* that the round goes by
  * @partial: the first packet lacks bytes that are read already
  */
 struct mydev_batch {
 	struct mydev_packet pkts[MYDEV_READ_BATCH];
+	const u8 *data[MYDEV_READ_BATCH];
 	unsigned int nr;
 	u32 mode;
 	bool partial;
@@ -70,12 +72,15 @@ static size_t mydev_batch_need(const struct mydev_batch *batch,
  *
  * Context: rx_lock held.
  * Return: -EAGAIN if it will not, -ESTALE if the client was revoked, -ENODEV
- * after an unplug, -EIO after the device failed for good.
+ * after an unplug, -EIO after the device failed for good, -EPROTO after the
+ * program has put nonsense into its ring.
  */
-static int mydev_client_end(const struct mydev_client *client)
+int mydev_client_end(const struct mydev_client *client)
 {
 	if (client->revoked)
 		return -ESTALE;
+	if (client->ring_error)
+		return client->ring_error;
 	switch (client->dev->rx.state) {
 	case MYDEV_STATE_GONE:
 		return -ENODEV;
@@ -125,7 +130,7 @@ bool mydev_client_ready(struct mydev_client *client)
 	bool ready;
 
 	spin_lock_irq(&dev->rx_lock);
-	ready = mydev_client_worth(client);
+	ready = client->mode == MYDEV_MODE_RING || mydev_client_worth(client);
 	spin_unlock_irq(&dev->rx_lock);
 	return ready;
 }
@@ -175,23 +180,28 @@ static int mydev_read_gap(struct mydev_client *client,
  *	the mode be chosen: one read returns bytes or records, not both
  *
  * Return: 0, or -ENOBUFS for a gap, -EMSGSIZE for a record that does not fit,
- * -EAGAIN if the mode has changed, or what mydev_client_end() says of the empty
- * queue.
+ * -EAGAIN if the mode has changed, -EBUSY if the client takes its packets from
+ * memory, or what mydev_client_end() says of the empty queue.
  */
 static int mydev_read_pin(struct mydev_client *client,
 			  struct mydev_batch *batch, size_t want, bool first)
 {
 	struct mydev_device *dev = client->dev;
+	struct mydev_buffer *buf;
 	unsigned int i, n;
 	int ret = 0;
 
 	spin_lock_irq(&dev->rx_lock);
-	client->lapped = false;
 	batch->nr = 0;
 	if (client->revoked) {
 		ret = -ESTALE;
 		goto out;
 	}
+	if (client->mode == MYDEV_MODE_RING) {
+		ret = -EBUSY;
+		goto out;
+	}
+	client->lapped = false;
 	if (!first && client->mode != batch->mode) {
 		ret = -EAGAIN;
 		goto out;
@@ -223,8 +233,12 @@ static int mydev_read_pin(struct mydev_client *client,
 			break;
 		if (batch->mode == MYDEV_MODE_PACKET ? need > want : !want)
 			break;
-		if (pkt->type == MYDEV_RECORD_PACKET && pkt->buf)
-			mydev_buffer_get(pkt->buf);
+		buf = mydev_packet_buffer(&dev->pool, pkt);
+		batch->data[i] = NULL;
+		if (buf) {
+			mydev_buffer_get(buf);
+			batch->data[i] = buf->data + (pkt->offset - buf->place);
+		}
 		want -= min(want, need);
 	}
 	batch->nr = i;
@@ -292,6 +306,7 @@ static void mydev_read_unpin(struct mydev_client *client,
 			     const struct mydev_batch *batch, size_t copied)
 {
 	struct mydev_device *dev = client->dev;
+	struct mydev_buffer *buf;
 	unsigned int i;
 	bool hungry;
 
@@ -312,10 +327,9 @@ static void mydev_read_unpin(struct mydev_client *client,
 		}
 	}
 	for (i = 0; i < batch->nr; i++) {
-		const struct mydev_packet *pkt = &batch->pkts[i];
-
-		if (pkt->type == MYDEV_RECORD_PACKET && pkt->buf)
-			mydev_buffer_put(&dev->pool, pkt->buf);
+		buf = mydev_packet_buffer(&dev->pool, &batch->pkts[i]);
+		if (buf)
+			mydev_buffer_put(&dev->pool, buf);
 	}
 	mydev_client_left(client);
 	hungry = mydev_rx_hungry(dev);
@@ -328,16 +342,16 @@ static void mydev_read_unpin(struct mydev_client *client,
 /**
  * mydev_read_record() - copy one record
  * @batch: the batch that it is in
- * @pkt: its entry
+ * @index: of its entry
  * @to: where to, with room for it
  *
  * Return: bytes copied, less than the record's size after a fault.
  */
 static size_t mydev_read_record(const struct mydev_batch *batch,
-				const struct mydev_packet *pkt,
-				struct iov_iter *to)
+				unsigned int index, struct iov_iter *to)
 {
 	static const u8 zeros[MYDEV_RECORD_ALIGN];
+	const struct mydev_packet *pkt = &batch->pkts[index];
 	struct mydev_packet_header header = {
 		.record_size = mydev_record_size(pkt),
 		.header_size = sizeof(header),
@@ -367,9 +381,9 @@ static size_t mydev_read_record(const struct mydev_batch *batch,
 		header.timestamp_ns = pkt->time;
 		header.flags = pkt->flags;
 		header.status = pkt->status;
-		if (batch->partial && pkt == batch->pkts)
+		if (batch->partial && !index)
 			header.flags |= MYDEV_PACKET_PARTIAL;
-		payload = pkt->buf ? pkt->buf->data + pkt->offset : NULL;
+		payload = batch->data[index];
 	}
 
 	copied = copy_to_iter(&header, sizeof(header), to);
@@ -402,7 +416,7 @@ static unsigned int mydev_read_run(const struct mydev_batch *batch,
 		const struct mydev_packet *next = &batch->pkts[i];
 
 		if (next->type != MYDEV_RECORD_PACKET ||
-		    next->buf != pkt->buf ||
+		    next->buffer != pkt->buffer ||
 		    next->offset != pkt->offset + *length)
 			break;
 		*length += next->length;
@@ -426,6 +440,7 @@ static size_t mydev_read_stream(const struct mydev_batch *batch,
 
 	while (i < batch->nr && copied == *wanted) {
 		const struct mydev_packet *pkt = &batch->pkts[i];
+		const u8 *data = batch->data[i];
 
 		if (pkt->type != MYDEV_RECORD_PACKET || !pkt->length) {
 			i++;
@@ -433,8 +448,7 @@ static size_t mydev_read_stream(const struct mydev_batch *batch,
 		}
 		i = mydev_read_run(batch, i, &length);
 		*wanted += min(length, iov_iter_count(to));
-		copied +=
-			copy_to_iter(pkt->buf->data + pkt->offset, length, to);
+		copied += copy_to_iter(data, length, to);
 	}
 	return copied;
 }
@@ -457,7 +471,7 @@ static size_t mydev_read_records(const struct mydev_batch *batch,
 		size_t size = mydev_record_size(&batch->pkts[i]);
 
 		*wanted += size;
-		if (mydev_read_record(batch, &batch->pkts[i], to) < size)
+		if (mydev_read_record(batch, i, to) < size)
 			break;
 		copied += size;
 	}
@@ -534,7 +548,7 @@ static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
  * Context: process context.
  * Return: bytes read, at least one unless none were asked for; or -EAGAIN,
  * -ERESTARTSYS, -EFAULT, -ENOBUFS, -EMSGSIZE, -EIO, -ENODEV, -EOPNOTSUPP,
- * -ESTALE as the UAPI header tells.
+ * -EBUSY, -ESTALE as the UAPI header tells.
  */
 ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
 			  bool nonblock)

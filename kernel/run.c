@@ -140,7 +140,7 @@ static bool mydev_rx_startable(struct mydev_device *dev)
 static void mydev_rx_go(struct mydev_device *dev, int ret)
 {
 	struct mydev_rx *rx = &dev->rx;
-	bool wanted, failed, halted;
+	bool wanted, failed, halted, dry;
 
 	spin_lock_irq(&dev->rx_lock);
 	wanted = mydev_rx_startable(dev);
@@ -185,11 +185,12 @@ static void mydev_rx_go(struct mydev_device *dev, int ret)
 
 	/* Clients that held everything before the error still do. */
 	spin_lock_irq(&dev->rx_lock);
-	if (rx->state == MYDEV_STATE_RUNNING && !rx->in_flight) {
-		mydev_clients_flush(dev);
-		mydev_rx_watch(dev);
-	}
+	dry = rx->state == MYDEV_STATE_RUNNING && !rx->in_flight;
+	if (dry)
+		mydev_rx_dry(dev);
 	spin_unlock_irq(&dev->rx_lock);
+	if (dry)
+		mydev_rx_refill(dev);
 }
 
 /**

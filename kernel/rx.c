@@ -42,6 +42,12 @@ void mydev_rx_trouble(struct mydev_device *dev, int status)
 		schedule_delayed_work(&rx->work, msecs_to_jiffies(delay));
 }
 
+static bool mydev_rx_has_room(struct mydev_device *dev, unsigned int in_flight)
+{
+	return mydev_clients_room(dev) >= in_flight &&
+	       (dev->pool.nr_free || mydev_clients_reclaim(dev));
+}
+
 /**
  * mydev_rx_may_fly() - may so many transfers be in flight?
  * @dev: the device
@@ -53,8 +59,12 @@ void mydev_rx_trouble(struct mydev_device *dev, int status)
  */
 bool mydev_rx_may_fly(struct mydev_device *dev, unsigned int in_flight)
 {
-	return mydev_clients_room(dev) >= in_flight &&
-	       (dev->pool.nr_free || mydev_clients_reclaim(dev));
+	if (mydev_rx_has_room(dev, in_flight))
+		return true;
+	if (!dev->nr_rings)
+		return false;
+	mydev_rings_sync(dev);
+	return mydev_rx_has_room(dev, in_flight);
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_rx_may_fly);
 
@@ -77,6 +87,23 @@ static bool mydev_rx_arm(struct mydev_device *dev,
 	transfer->buf = mydev_buffer_fly(&dev->pool);
 	rx->stalled = false;
 	return true;
+}
+
+/**
+ * mydev_rx_dry() - no transfer can be in flight until somebody reads
+ * @dev: the device; its ring is running
+ *
+ * Where there are clients in ring mode, the caller has to try to refill once
+ * more: one may have given something back before it could see that it has to
+ * tell us.
+ *
+ * Context: rx_lock held, interrupts off.
+ */
+void mydev_rx_dry(struct mydev_device *dev)
+{
+	mydev_clients_flush(dev);
+	mydev_rings_tell(dev);
+	mydev_rx_watch(dev);
 }
 
 /**
@@ -104,8 +131,7 @@ static void mydev_rx_retire(struct mydev_device *dev,
 	if (rx->state != MYDEV_STATE_RUNNING || mydev_rx_may_fly(dev, 1))
 		return;
 	dev->counters.ring_stops++;
-	mydev_clients_flush(dev);
-	mydev_rx_watch(dev);
+	mydev_rx_dry(dev);
 }
 
 /**
@@ -194,11 +220,11 @@ static void mydev_rx_deliver(struct mydev_device *dev, const struct urb *urb,
 			     struct mydev_buffer *buf)
 {
 	struct mydev_packet pkt = {
-		.buf = buf,
 		.length = urb->actual_length,
 		.status = urb->status,
 	};
 	struct mydev_buffer *pack;
+	u32 offset = 0;
 
 	/* A stop of the ring is nothing that happened to the packet. */
 	if (pkt.status == -ENOENT)
@@ -209,16 +235,13 @@ static void mydev_rx_deliver(struct mydev_device *dev, const struct urb *urb,
 		mydev_exchange_feed(dev, buf->data, pkt.length,
 				    !pkt.flags && !urb->status);
 
-	if (!pkt.length) {
-		pkt.buf = NULL;
-	} else {
-		pack = mydev_buffer_pack(&dev->pool, buf, pkt.length,
-					 &pkt.offset);
+	if (pkt.length) {
+		pack = mydev_buffer_pack(&dev->pool, buf, pkt.length, &offset);
 		if (pack) {
 			pkt.packed = true;
-			pkt.buf = pack;
 			buf = pack;
 		}
+		mydev_packet_place(&dev->pool, &pkt, buf, offset);
 	}
 	mydev_clients_deliver(dev, &pkt);
 	mydev_buffer_put(&dev->pool, buf);
@@ -239,7 +262,7 @@ void mydev_rx_complete(struct urb *urb)
 	struct mydev_device *dev = transfer->dev;
 	struct mydev_buffer *buf = transfer->buf;
 	unsigned long flags;
-	bool again;
+	bool again, hungry;
 
 	spin_lock_irqsave(&dev->rx_lock, flags);
 	trace_mydev_complete(dev, urb);
@@ -254,10 +277,14 @@ void mydev_rx_complete(struct urb *urb)
 	again = mydev_rx_arm(dev, transfer);
 	if (!again)
 		mydev_rx_retire(dev, transfer);
+	/* Nobody else does it when programs give back memory without a call. */
+	hungry = dev->nr_rings && mydev_rx_hungry(dev);
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
 
 	if (again)
 		mydev_rx_submit(dev, transfer);
+	if (hungry)
+		mydev_rx_refill(dev);
 }
 
 /**
@@ -295,8 +322,10 @@ void mydev_rx_refill(struct mydev_device *dev)
 		rx->in_flight++;
 		if (transfer && mydev_rx_arm(dev, transfer)) {
 			list_del(&transfer->list);
-			if (rx->in_flight == 1)
+			if (rx->in_flight == 1) {
 				trace_mydev_start(dev);
+				mydev_rings_tell(dev);
+			}
 		} else {
 			rx->in_flight--;
 			transfer = NULL;

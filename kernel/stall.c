@@ -48,6 +48,7 @@ void mydev_rx_stall_work(struct work_struct *work)
 		return;
 	}
 
+	mydev_rings_sync(dev);
 	if (!mydev_clients_waiting(dev)) {
 		rx->stalled = false;
 	} else if (!rx->stalled) {
