@@ -1,0 +1,570 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The mapped ring: what is in it, in all policies, and that nobody else notices
+ * what a program does to its own.
+ */
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <linux/seccomp.h>
+
+#include "rings.h"
+
+static char buf[1 << 18];
+
+/* Records of packets, each of which is one of the device's. */
+static void expect(struct records *r, int fd)
+{
+	records_init(r);
+	r->one_to_one = true;
+	records_from(r, next_counter(), stats_of(fd).packets);
+}
+
+static void assert_all_taken(const struct rings *r)
+{
+	struct mydev_stats s = stats_of(r->fd);
+
+	assert_true(identity_holds(&s));
+	assert_int_equal(s.client_queued_packets, 0);
+}
+
+/* --- what is there ---------------------------------------------------------------- */
+
+static void everything(void **state)
+{
+	static const char *const sizes[] = { "24-2000", "24-32000", "30", "1000", "20000-32000" };
+	int fd = node_open(O_RDWR), other = node_open(O_RDONLY);
+	uint64_t first = next_counter();
+	struct records records;
+	struct mydev_stats s;
+	struct verifier v;
+	struct rings r;
+
+	(void)state;
+	expect(&records, fd);
+	verify_from(&v, first);
+	ring_open(&r, fd);
+	ask(other);
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		for (unsigned int part = 0; part < 4; part++) {
+			/* No more than fits: each waits for the other. */
+			feed(50, sizes[i]);
+			take_ring(&r, &records, 50);
+			take_packets(other, &v, 50, 65536);
+		}
+	}
+	assert_int_equal(records.gaps + records.events + records.zero_packets, 0);
+	assert_int_equal(r.refused, 0);
+	assert_all_taken(&r);
+	s = stats_of(fd);
+	assert_int_equal(s.client_read_packets, 1000);
+	assert_int_equal(s.client_read_bytes, records.bytes);
+	ring_close(&r);
+}
+
+/* Packets without a byte, and messages that are longer than a transfer. */
+static void special_packets(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct records records;
+	struct rings r;
+
+	(void)state;
+	records_init(&records);
+	ring_open(&r, fd);
+	/* What fills its transfer to the last byte is followed by an empty packet. */
+	feed(30, "32768");
+	take_ring(&r, &records, 60);
+	assert_int_equal(records.zero_packets, 30);
+	assert_int_equal(records.continued, 30);
+	feed(3, "100000");
+	take_ring(&r, &records, 12);
+	assert_int_equal(records.whole, 33);
+	assert_int_equal(records.continued, 30 + 9);
+	assert_all_taken(&r);
+	ring_close(&r);
+}
+
+static void stall_is_told(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct records records;
+	struct rings r;
+
+	(void)state;
+	expect(&records, fd);
+	ring_open(&r, fd);
+	feed(10, "1000");
+	take_ring(&r, &records, 10);
+	sim_do("stall");
+	feed(10, "1000");
+	take_ring(&r, &records, 10);
+	assert_int_equal(records.events, 1);
+	assert_int_equal(records.gaps, 0);
+	ring_close(&r);
+}
+
+/* --- without a call --------------------------------------------------------------- */
+
+/* This kernel cannot keep a process from calling it. */
+#define NO_SECCOMP 77
+
+struct taker {
+	struct rings r;
+	struct records records;
+	uint64_t packets;
+};
+
+static int takes_without_a_call(void *arg)
+{
+	struct taker *t = arg;
+	struct mydev_ring_entry entry;
+	uint64_t tail;
+
+	/* Any system call but read, write and exit kills. */
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
+		return errno == EINVAL ? NO_SECCOMP : 1;
+	for (uint64_t n = 0; n < t->packets; n++) {
+		while (!ring_peek(&t->r, &entry, &tail))
+			;
+		t->records.packets += entry.type == MYDEV_RECORD_PACKET;
+		t->records.bytes += entry.length;
+		ring_give_back(&t->r, tail, 1);
+	}
+	syscall(SYS_exit, t->records.packets == t->packets && !t->r.wakeups ? 0 : 2);
+	return 3;
+}
+
+static void no_call(void **state)
+{
+	struct taker *t =
+		mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int fd = node_open(O_RDWR);
+	struct mydev_stats s;
+	pid_t pid;
+	int status;
+
+	(void)state;
+	records_init(&t->records);
+	ring_open(&t->r, fd);
+	t->packets = slow_lane() ? 500 : 3000;
+	pid = spawn(takes_without_a_call, t);
+	sim_do("rate 1000");
+	feed(t->packets, "24-4000");
+	status = reap(pid, 20);
+	sim_do("rate max");
+	if (status == NO_SECCOMP)
+		skip();
+	assert_int_equal(status, 0);
+	s = stats_of(fd);
+	assert_int_equal(s.client_read_packets, t->packets);
+	assert_int_equal(s.client_read_bytes, t->records.bytes);
+	ring_close(&t->r);
+	munmap(t, sizeof(*t));
+}
+
+/* All memory is held: the ring says that a call is needed, and one is enough. */
+static void needs_wakeup(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct records records;
+	struct rings r;
+
+	(void)state;
+	expect(&records, fd);
+	ring_open(&r, fd);
+	feed(2000, "20000");
+	for (unsigned int round = 0; round < 5; round++) {
+		await_ring_stop(fd);
+		assert_true(ring_flags(&r) & MYDEV_RING_NEED_WAKEUP);
+		take_ring(&r, &records, 1);
+		assert_int_equal(r.wakeups, round + 1);
+	}
+	take_ring(&r, &records, 1995);
+	await(!(ring_flags(&r) & MYDEV_RING_NEED_WAKEUP));
+	assert_all_taken(&r);
+	assert_int_equal(r.refused, 0);
+	ring_close(&r);
+}
+
+/* Who has given back without the call is looked at by whoever comes by. */
+static void poll_wakes_too(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct mydev_ring_entry entry;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct rings r;
+	uint64_t tail;
+
+	(void)state;
+	ring_open(&r, fd);
+	feed(1000, "20000");
+	await_ring_stop(fd);
+	while (ring_peek(&r, &entry, &tail)) {
+		uint64_t next = tail + 1;
+
+		__atomic_store_n(&r.ring->tail, next, __ATOMIC_RELEASE);
+	}
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(p.revents & POLLIN, POLLIN);
+	await(stats_of(fd).client_packets > 200);
+	ring_close(&r);
+}
+
+/* --- policies ---------------------------------------------------------------------- */
+
+static void drops_oldest(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct records records;
+	struct rings r;
+
+	(void)state;
+	expect(&records, fd);
+	configure(fd, .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 16);
+	ring_open(&r, fd);
+	for (unsigned int round = 0; round < 5; round++) {
+		uint64_t gaps = records.gaps;
+
+		feed(100, "1000");
+		await(sim_is("quiet"));
+		await(stats_of(fd).client_packets == (round + 1) * 100);
+		/* What is left are the last ones. */
+		drain_ring(&r, &records);
+		assert_int_equal(records.gaps, gaps + 1);
+		assert_in_range(records.packets, (round + 1) * 15, (round + 1) * 16);
+		assert_int_equal(records.packets + records.lost_packets, (round + 1) * 100);
+	}
+	assert_all_taken(&r);
+	assert_int_equal(stats_of(fd).client_lost_bytes, records.lost_bytes);
+	ring_close(&r);
+}
+
+static void drops_newest(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct records records;
+	struct rings r;
+
+	(void)state;
+	expect(&records, fd);
+	configure(fd, .policy = MYDEV_POLICY_DROP_NEWEST, .queue_depth = 16);
+	ring_open(&r, fd);
+	for (unsigned int round = 0; round < 5; round++) {
+		feed(100, "1000");
+		await(stats_of(fd).client_packets == (round + 1) * 100);
+		/* The gap is told without a packet behind it. */
+		drain_ring(&r, &records);
+		assert_int_equal(records.packets, (round + 1) * 16);
+		assert_int_equal(records.packets + records.lost_packets, (round + 1) * 100);
+	}
+	assert_all_taken(&r);
+	assert_int_equal(stats_of(fd).client_lost_bytes, records.lost_bytes);
+	ring_close(&r);
+}
+
+/* In the midst of its use: the program is told by the exchange. */
+static void taken_away(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct mydev_ring_entry entry, again;
+	uint64_t tail, late;
+	struct rings r;
+
+	(void)state;
+	configure(fd, .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 8);
+	ring_open(&r, fd);
+	feed(5, "1000");
+	await(stats_of(fd).client_packets == 5);
+	assert_true(ring_peek(&r, &entry, &tail));
+	feed(100, "1000");
+	await(stats_of(fd).client_packets == 105);
+	late = tail;
+	assert_false(ring_give_back(&r, late, 1));
+	assert_false(ring_give_back(&r, late, 3));
+	assert_true(ring_peek(&r, &again, &tail));
+	assert_int_equal(again.type, MYDEV_RECORD_GAP);
+	assert_int_equal(again.sequence, entry.sequence);
+	assert_true(again.packets >= 97);
+	assert_int_equal(again.bytes, again.packets * 1000);
+	/* Several at once, the gap among them. */
+	assert_true(ring_give_back(&r, tail, 4));
+	assert_true(ring_peek(&r, &entry, &tail));
+	assert_int_equal(entry.sequence, again.sequence + again.packets + 3);
+	ring_close(&r);
+}
+
+/* A ring that is not taken from loses its queue when others wait. */
+static void lapped(void **state)
+{
+	int fd = node_open(O_RDWR), other = node_open(O_RDONLY);
+	uint64_t first = next_counter();
+	struct records records;
+	struct verifier v;
+	struct rings r;
+
+	(void)state;
+	set_stall_ms(300);
+	expect(&records, fd);
+	verify_from(&v, first);
+	ring_open(&r, fd);
+	ask(other);
+	feed(600, "20000");
+	take_packets(other, &v, 600, 65536);
+	drain_ring(&r, &records);
+	assert_true(records.lost_packets > 0);
+	assert_int_equal(records.packets + records.lost_packets, 600);
+	assert_all_taken(&r);
+	/* It takes part again. */
+	feed(50, "1000");
+	take_ring(&r, &records, 50);
+	ring_close(&r);
+}
+
+/* --- nonsense ---------------------------------------------------------------------- */
+
+static void put_tail(struct rings *r, uint64_t tail)
+{
+	__atomic_store_n(&r->ring->tail, tail, __ATOMIC_RELEASE);
+}
+
+static void bad_tails(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 7; i++) {
+		int fd = node_open(O_RDWR), other = node_open(O_RDWR);
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		struct rings r, good;
+		struct records records;
+		uint64_t tail;
+
+		expect(&records, other);
+		ring_open(&r, fd);
+		ring_open(&good, other);
+		feed(20, "1000");
+		take_ring(&good, &records, 20);
+		await(stats_of(fd).client_queued_packets == 20);
+		tail = ring_tail(&r);
+		put_tail(&r, tail + 5);
+		assert_int_equal(try_sync(fd), 0);
+		assert_int_equal(stats_of(fd).client_queued_packets, 15);
+		switch (i) {
+		case 0: /* beyond what there is */
+			put_tail(&r, tail + 21);
+			break;
+		case 1: /* back */
+			put_tail(&r, tail + 4);
+			break;
+		case 2: /* a turn that is not the kernel's */
+			put_tail(&r, (tail + 6) ^ 1ULL << 32);
+			break;
+		case 3:
+			put_tail(&r, tail + (2ULL << 32));
+			break;
+		case 4:
+			put_tail(&r, UINT64_MAX);
+			break;
+		case 5:
+			memset(r.ring, 0x5a, r.map.ring_bytes);
+			break;
+		default: /* found by a delivery, not by a call */
+			put_tail(&r, tail + 2000);
+			feed(10, "1000");
+			take_ring(&good, &records, 10);
+			await(ring_flags(&r) & MYDEV_RING_ENDED);
+		}
+		assert_int_equal(try_sync(fd), EPROTO);
+		assert_true(ring_flags(&r) & MYDEV_RING_ENDED);
+		assert_int_equal(poll(&p, 1, 0), 1);
+		assert_int_equal(p.revents, POLLIN | POLLERR);
+		/* It holds up nobody, and loses what it cannot say that it has got. */
+		feed(400, "20000");
+		take_ring(&good, &records, 400);
+		assert_true(identity_holds(&(struct mydev_stats[]){ stats_of(fd) }[0]));
+		/* A new start. */
+		configure(fd, .mode = MYDEV_MODE_STREAM);
+		set_nonblock(fd, true);
+		while (read(fd, buf, sizeof(buf)) > 0 || errno == ENOBUFS)
+			;
+		configure(fd, .mode = MYDEV_MODE_RING);
+		assert_int_equal(try_sync(fd), 0);
+		feed(1, "1000");
+		take_ring(&good, &records, 1);
+		await(stats_of(fd).client_queued_packets == 1);
+		ring_close(&r);
+		ring_close(&good);
+		close(fd);
+		close(other);
+	}
+}
+
+static int writes_nonsense(void *arg)
+{
+	struct rings *r = arg;
+	uint64_t seed = getpid();
+
+	for (;;) {
+		uint64_t tail = ring_tail(r);
+
+		switch (random_next(&seed) % 6) {
+		case 0:
+			put_tail(r, random_next(&seed));
+			break;
+		case 1:
+			put_tail(r, tail - 1);
+			break;
+		default:
+			put_tail(r, tail + random_next(&seed) % 3);
+		}
+	}
+	return 0;
+}
+
+/* While it is read, and from the other processor. */
+static void racing_tails(void **state)
+{
+	int fd = node_open(O_RDWR), other = node_open(O_RDWR);
+	struct rings r, good;
+	struct records records;
+	pid_t pid;
+
+	(void)state;
+	expect(&records, other);
+	configure(fd, .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 20);
+	ring_open(&r, fd);
+	ring_open(&good, other);
+	pid = spawn(writes_nonsense, &r);
+	for (unsigned int i = 0; i < (slow_lane() ? 10 : 50); i++) {
+		struct mydev_stats s;
+
+		configure(fd, .mode = MYDEV_MODE_STREAM, .policy = MYDEV_POLICY_DROP_OLDEST,
+			  .queue_depth = 20);
+		configure(fd, .mode = MYDEV_MODE_RING, .policy = MYDEV_POLICY_DROP_OLDEST,
+			  .queue_depth = 20);
+		feed(40, "1000-3000");
+		take_ring(&good, &records, 40);
+		s = stats_of(fd);
+		assert_true(identity_holds(&s));
+	}
+	assert_return_code(kill(pid, SIGKILL), errno);
+	assert_int_equal(reap(pid, PROMPT), 128 + SIGKILL);
+	ring_close(&r);
+	ring_close(&good);
+}
+
+/* --- two processors ------------------------------------------------------------------ */
+
+struct stress {
+	struct rings r;
+	struct records records;
+	volatile bool end;
+	char error[256];
+};
+
+/* Takes at its own pace, in pieces, and sometimes not at all for a while. */
+static int takes_at_random(void *arg)
+{
+	struct stress *s = arg;
+	uint64_t seed = getpid();
+	const char *error = NULL;
+
+	while (!s->end && !error) {
+		uint64_t dice = random_next(&seed) % 64;
+
+		if (dice == 0)
+			usleep(random_next(&seed) % 3000);
+		else
+			error = ring_drain(&s->r, &s->records);
+	}
+	if (!error)
+		error = ring_drain(&s->r, &s->records);
+	if (error)
+		snprintf(s->error, sizeof(s->error), "%s", error);
+	return !!error;
+}
+
+/*
+ * All that a program gives back is verified, and with its gaps it is all that
+ * the device sent: whoever wins an exchange, both sides agree on who it was.
+ */
+static void stressed(void **state)
+{
+	static const struct mydev_config configs[] = {
+		{ .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 3 },
+		{ .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 1 },
+		{ .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 40 },
+		{ .policy = MYDEV_POLICY_DROP_NEWEST, .queue_depth = 4 },
+		{ .policy = MYDEV_POLICY_LOSSLESS, .queue_depth = 30 },
+	};
+	enum { COUNT = sizeof(configs) / sizeof(configs[0]) };
+	uint64_t packets = slow_lane() ? 4000 : 30000, refused = 0;
+	struct stress *s = mmap(NULL, COUNT * sizeof(*s), PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pids[COUNT];
+
+	(void)state;
+	deadline(120);
+	for (unsigned int i = 0; i < COUNT; i++) {
+		int fd = node_open(O_RDWR);
+
+		expect(&s[i].records, fd);
+		configure_as(fd, configs[i]);
+		ring_open(&s[i].r, fd);
+		pids[i] = spawn(takes_at_random, &s[i]);
+	}
+	feed(packets, "24-900");
+	await_within(100, sim_is("quiet"));
+	await(stats_of(s[0].r.fd).client_packets == packets);
+	for (unsigned int i = 0; i < COUNT; i++) {
+		struct mydev_stats stats;
+		int status;
+
+		s[i].end = true;
+		status = reap(pids[i], 10);
+		if (status)
+			fail_msg("client %u: status %d: %s", i, status, s[i].error);
+		stats = stats_of(s[i].r.fd);
+		printf("# client %u: %" PRIu64 " taken, %" PRIu64 " lost in %" PRIu64
+		       " gaps, %" PRIu64 " taken away in use, %" PRIu64 " wake-ups\n",
+		       i, s[i].records.packets, s[i].records.lost_packets, s[i].records.gaps,
+		       s[i].r.refused, s[i].r.wakeups);
+		assert_int_equal(s[i].records.packets + s[i].records.lost_packets, packets);
+		assert_int_equal(stats.client_read_packets, s[i].records.packets);
+		assert_int_equal(stats.client_read_bytes, s[i].records.bytes);
+		assert_int_equal(stats.client_lost_packets, s[i].records.lost_packets);
+		assert_int_equal(stats.client_lost_bytes, s[i].records.lost_bytes);
+		refused += s[i].r.refused;
+	}
+	assert_int_equal(s[COUNT - 1].records.lost_packets, 0);
+	assert_true(s[0].records.lost_packets > 0);
+	printf("# %" PRIu64 " exchanges were lost to the kernel\n", refused);
+	munmap(s, COUNT * sizeof(*s));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PROMISE_RING("packets of all sizes, beside a reader", everything),
+		PROMISE_RING("packets without a byte, messages of several transfers",
+			     special_packets),
+		PROMISE_RING("a stall is an entry", stall_is_told),
+		PROMISE_RING("thousands of packets without one system call", no_call),
+		PROMISE_RING("all memory held: a call is asked for, and one is enough",
+			     needs_wakeup),
+		PROMISE_RING("poll() does for the call", poll_wakes_too),
+		PROMISE_RING("drop-oldest: the gap is the first entry", drops_oldest),
+		PROMISE_RING("drop-newest: the gap is the last entry", drops_newest),
+		PROMISE_RING("taken away in use: the exchange says so", taken_away),
+		PROMISE_RING("lapped: one gap, and it goes on", lapped),
+		PROMISE_RING("a tail from nowhere: EPROTO, and nobody else notices", bad_tails),
+		PROMISE_RING("the same in a race, again and again", racing_tails),
+		PROMISE_RING("five rings at full speed: taken + lost = sent, all verified",
+			     stressed),
+	};
+
+	return run_promises(tests);
+}
