@@ -156,8 +156,7 @@ static int mydev_map_check(struct mydev_client *client,
  * The ring asks for data, as poll() for input does.
  *
  * Context: the memory map's lock held; takes rx_mutex.
- * Return: 0, -EOPNOTSUPP, -EBADF, -EINVAL, -EACCES or -ESTALE as the UAPI header
- * tells.
+ * Return: 0, -EOPNOTSUPP, -EINVAL, -EACCES or -ESTALE as the UAPI header tells.
  */
 int mydev_map(struct mydev_client *client, struct vm_area_struct *vma)
 {
@@ -165,8 +164,7 @@ int mydev_map(struct mydev_client *client, struct vm_area_struct *vma)
 	bool is_ring;
 	int ret;
 
-	if (!client->reader)
-		return -EBADF;
+	/* The VFS refuses who cannot read. */
 	if (!client->member)
 		return -EOPNOTSUPP;
 

@@ -59,7 +59,8 @@ int mydev_queue_alloc(struct mydev_queue *queue, unsigned int depth)
 
 	/* Whole pages without anything old in them: clients may map them. */
 	queue->slots = __vmalloc(array_size(slots, sizeof(*queue->slots)),
-				 GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+				 GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+					 __GFP_NOWARN);
 	if (!queue->slots)
 		return -ENOMEM;
 	return kfifo_init(&queue->fifo, queue->slots,

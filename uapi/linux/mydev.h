@@ -54,9 +54,8 @@
  *  mmap()
  *    EINVAL      not shared, not a part of one of the three regions of struct
  *                mydev_map, or not in ring mode
- *    EACCES      writable, and not struct mydev_ring; or that, and the
- *                descriptor was not opened for reading and writing
- *    EBADF       the descriptor was not opened for reading
+ *    EACCES      not opened for reading; writable, and not struct mydev_ring; or
+ *                that, and not opened for reading and writing
  *    EOPNOTSUPP  the interface has no bulk IN endpoint
  *    ESTALE      the descriptor was revoked
  *

@@ -1,0 +1,575 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The mappings of the ring: what may be mapped and how, and how long it lives,
+ * whatever happens to the descriptor, the process and the device meanwhile.
+ */
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "inject.h"
+#include "requests.h"
+#include "rings.h"
+
+#define PAGE 4096
+
+static char buf[1 << 16];
+
+static void assert_no_map(int fd, uint64_t offset, uint64_t bytes, int prot, int flags, int error)
+{
+	void *at = mmap(NULL, bytes, prot, flags, fd, offset);
+
+	if (at != MAP_FAILED)
+		fail_msg("%#" PRIx64 " can be mapped", offset);
+	assert_int_equal(errno, error);
+}
+
+static void expect(struct records *r, int fd)
+{
+	records_init(r);
+	r->one_to_one = true;
+	records_from(r, next_counter(), stats_of(fd).packets);
+}
+
+/* --- what may be mapped ------------------------------------------------------------- */
+
+static void wrong_maps(void **state)
+{
+	int fd = node_open(O_RDWR), reader = node_open(O_RDONLY), writer = node_open(O_WRONLY);
+	struct mydev_map bad = { .size = sizeof(bad), .reserved = 1 };
+	struct mydev_map m = map_of(fd);
+	const uint64_t outside[] = { m.pool_bytes, m.entries_offset - PAGE,
+				     m.entries_offset + m.entries_bytes,
+				     m.ring_offset + m.ring_bytes, 1ULL << 40 };
+	struct rings r;
+
+	(void)state;
+	assert_int_equal(m.entry_size, sizeof(struct mydev_ring_entry));
+	assert_int_equal(m.entries & (m.entries - 1), 0);
+	assert_true(m.entries >= info_of(fd).queue_depth);
+	assert_true(m.entries_bytes >= (uint64_t)m.entries * m.entry_size);
+	assert_true(m.pool_bytes >= geometry_of(fd).pool_bytes);
+	assert_errno(ioctl(fd, MYDEV_IOC_GET_MAP, &bad), EINVAL);
+	bad = (struct mydev_map){ .size = sizeof(bad) };
+	assert_errno(ioctl(writer, MYDEV_IOC_GET_MAP, &bad), EBADF);
+	assert_int_equal(try_sync(writer), EBADF);
+
+	/* Before ring mode there are no entries to be had. */
+	assert_int_equal(try_sync(fd), EINVAL);
+	assert_no_map(fd, m.ring_offset, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, EINVAL);
+	assert_no_map(fd, m.entries_offset, PAGE, PROT_READ, MAP_SHARED, EINVAL);
+	configure(fd, .mode = MYDEV_MODE_RING);
+	configure(reader, .mode = MYDEV_MODE_RING);
+	assert_errno(read(fd, buf, sizeof(buf)), EBUSY);
+
+	for (unsigned int i = 0; i < sizeof(outside) / sizeof(outside[0]); i++)
+		assert_no_map(fd, outside[i], PAGE, PROT_READ, MAP_SHARED, EINVAL);
+	assert_no_map(fd, 0, m.pool_bytes + PAGE, PROT_READ, MAP_SHARED, EINVAL);
+	assert_no_map(fd, PAGE, m.pool_bytes, PROT_READ, MAP_SHARED, EINVAL);
+	assert_no_map(fd, m.entries_offset, m.entries_bytes + PAGE, PROT_READ, MAP_SHARED, EINVAL);
+	assert_no_map(fd, 0, PAGE, PROT_READ, MAP_PRIVATE, EINVAL);
+	assert_no_map(fd, 0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, EINVAL);
+	assert_no_map(fd, 0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, EACCES);
+	assert_no_map(fd, m.entries_offset, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, EACCES);
+	assert_no_map(reader, m.ring_offset, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, EACCES);
+	assert_no_map(writer, 0, PAGE, PROT_READ, MAP_SHARED, EACCES);
+
+	/* Nor later. */
+	ring_open(&r, fd);
+	assert_errno(mprotect((void *)r.pool, PAGE, PROT_READ | PROT_WRITE), EACCES);
+	assert_errno(mprotect((void *)r.entries, PAGE, PROT_READ | PROT_WRITE), EACCES);
+	assert_ptr_equal(mremap((void *)r.entries, PAGE, 2 * PAGE, 0), MAP_FAILED);
+	ring_close(&r);
+	close(fd);
+
+	/* What a revoked descriptor may. */
+	fd = node_open(O_RDWR);
+	assert_int_equal(revoke_client(fd, 0), 0);
+	assert_no_map(fd, 0, PAGE, PROT_READ, MAP_SHARED, ESTALE);
+}
+
+/* To have it mapped asks for data; to be in ring mode does not. */
+static void demand(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct mydev_map m = map_of(fd);
+
+	(void)state;
+	configure(fd, .mode = MYDEV_MODE_RING);
+	map_region(fd, m.pool_offset, m.pool_bytes, PROT_READ);
+	map_region(fd, m.entries_offset, m.entries_bytes, PROT_READ);
+	assert_stays(state_is("idle"));
+	map_region(fd, m.ring_offset, m.ring_bytes, PROT_READ | PROT_WRITE);
+	await(state_is("running"));
+}
+
+static void fixed_while_mapped(void **state)
+{
+	int fd = node_open(O_RDWR), other = node_open(O_RDWR);
+	struct mydev_map m = map_of(fd);
+	struct mydev_geometry g = {
+		.size = sizeof(g), .transfers = 4, .transfer_size = 4096, .pool_bytes = 1 << 20
+	};
+	struct mydev_config config = config_of(fd);
+	char *pool;
+
+	(void)state;
+	/* Nobody asks for data here. */
+	pool = map_region(fd, m.pool_offset, m.pool_bytes, PROT_READ);
+	assert_int_equal(try_geometry(other, &g), EBUSY);
+	config.queue_depth = 10000;
+	assert_int_equal(try_config(fd, config), EBUSY);
+	/* Another one's queue is its own; a depth that fits the same queue is none. */
+	assert_int_equal(try_config(other, config), 0);
+	config.queue_depth = 1000;
+	assert_int_equal(try_config(fd, config), 0);
+
+	/* Half of it is still mapped. */
+	assert_return_code(munmap(pool, m.pool_bytes / 2), errno);
+	assert_int_equal(try_geometry(other, &g), EBUSY);
+	assert_return_code(munmap(pool + m.pool_bytes / 2, m.pool_bytes / 2), errno);
+	assert_int_equal(try_geometry(other, &g), 0);
+	config.queue_depth = 10000;
+	assert_int_equal(try_config(fd, config), 0);
+	/* The new one is as large as it says. */
+	assert_true(map_of(fd).entries >= 10000);
+	assert_true(map_of(fd).pool_bytes >= 1 << 20);
+}
+
+/* --- modes --------------------------------------------------------------------------- */
+
+/* Back and forth between all modes under a full stream: nothing lost or twice. */
+static void modes(void **state)
+{
+	int fd = node_open(O_RDWR);
+	uint64_t seed = test_seed(), rings = 0;
+	struct records records;
+	struct rings r;
+
+	(void)state;
+	records_init(&records);
+	records_from(&records, next_counter(), stats_of(fd).packets);
+	records.partial_ok = true;
+	ask(fd);
+	feed_forever("24-3000");
+	for (unsigned int i = 0; i < (slow_lane() ? 60 : 200); i++) {
+		unsigned int mode = random_next(&seed) % 3;
+		struct verifier *v = &records.content;
+		uint64_t whole = v->packets;
+		const char *error = NULL;
+		ssize_t n;
+
+		if (mode == MYDEV_MODE_RING) {
+			ring_open(&r, fd);
+			error = ring_read(&r, &records, 1 + random_next(&seed) % 20);
+			ring_close(&r);
+			rings++;
+		} else {
+			configure(fd, .mode = mode);
+			n = read(fd, buf,
+				 mode == MYDEV_MODE_STREAM ? 1 + random_next(&seed) % 5000
+							   : 4000 + random_next(&seed) % 8000);
+			assert_true(n > 0);
+			if (mode == MYDEV_MODE_PACKET) {
+				if (!records_feed(&records, buf, n))
+					error = records.error;
+			} else if (!verifier_feed(v, buf, n)) {
+				error = v->error_text;
+			}
+		}
+		if (error)
+			fail_msg("round %u, mode %u: %s", i, mode, error);
+		assert_true(v->packets >= whole);
+	}
+	sim_do("count 0");
+	await(sim_is("quiet"));
+	configure(fd, .mode = MYDEV_MODE_STREAM);
+	take_rest(fd, &records.content);
+	assert_true(rings > 5);
+	assert_int_equal(stats_of(fd).client_lost_packets, 0);
+}
+
+/* A reader that sleeps is told, and keeps the mode. */
+static int reads_one(void *arg)
+{
+	return read(*(int *)arg, buf, sizeof(buf)) > 0 ? 0 : errno;
+}
+
+static void busy_reader(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct mydev_config config = config_of(fd);
+	pid_t pid = spawn(reads_one, &fd);
+
+	(void)state;
+	await_sleeping(pid);
+	config.mode = MYDEV_MODE_RING;
+	assert_int_equal(try_config(fd, config), EBUSY);
+	assert_int_equal(config_of(fd).mode, MYDEV_MODE_STREAM);
+	feed(1, "1000");
+	assert_int_equal(reap(pid, PROMPT), 0);
+	assert_int_equal(try_config(fd, config), 0);
+}
+
+/* --- how long it lives ---------------------------------------------------------------- */
+
+struct child {
+	struct rings r;
+	struct records records;
+	uint64_t packets;
+	char error[256];
+};
+
+static int child_takes(void *arg)
+{
+	struct child *c = arg;
+	const char *error = ring_read(&c->r, &c->records, c->packets);
+
+	if (error)
+		snprintf(c->error, sizeof(c->error), "%s", error);
+	return !!error;
+}
+
+static struct child *child_for(int fd)
+{
+	struct child *c =
+		mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	expect(&c->records, fd);
+	ring_open(&c->r, fd);
+	return c;
+}
+
+static void reap_child(struct child *c, pid_t pid)
+{
+	int status = reap(pid, 10);
+
+	if (status)
+		fail_msg("status %d: %s", status, c->error);
+}
+
+/* Parent and child have one ring; who takes an entry has it. */
+static void forked(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct child *c = child_for(fd);
+	pid_t pid;
+
+	(void)state;
+	for (unsigned int round = 0; round < 5; round++) {
+		c->packets = 20;
+		pid = spawn(child_takes, c);
+		feed(40, "1000");
+		reap_child(c, pid);
+		take_ring(&c->r, &c->records, 20);
+	}
+	/* The child's end has ended nothing here. */
+	assert_int_equal(stats_of(fd).client_read_packets, 200);
+	ring_close(&c->r);
+	munmap(c, sizeof(*c));
+}
+
+/* The mapping is enough: no descriptor is needed to go on. */
+static void closed(void **state)
+{
+	int fd = node_open(O_RDWR), watcher = node_open(O_WRONLY);
+	struct child *c = child_for(fd);
+	struct rings r = c->r;
+
+	(void)state;
+	close(fd);
+	assert_int_equal(stats_of(watcher).clients, 2);
+	feed(100, "1000");
+	for (unsigned int i = 0; i < 100;) {
+		struct mydev_ring_entry entry;
+		uint64_t tail;
+
+		if (!ring_peek(&r, &entry, &tail))
+			continue;
+		assert_int_equal(entry.length, 1000);
+		assert_true(ring_give_back(&r, tail, 1));
+		i++;
+	}
+	ring_close(&r);
+	await(stats_of(watcher).clients == 1);
+	await(state_is("idle"));
+	munmap(c, sizeof(*c));
+}
+
+static void duplicated_and_sent(void **state)
+{
+	int fd = node_open(O_RDWR), sockets[2], copy;
+	struct child *c = child_for(fd);
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { buf, 1 };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&m);
+	struct rings again;
+
+	(void)state;
+	assert_return_code(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), errno);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+	assert_int_equal(sendmsg(sockets[0], &m, 0), 1);
+	/* On the way in the socket it is nobody's, and open. */
+	close(fd);
+	ring_close(&c->r);
+	feed(30, "1000");
+	memset(control, 0, sizeof(control));
+	assert_int_equal(recvmsg(sockets[1], &m, 0), 1);
+	memcpy(&copy, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
+	copy = dup(copy);
+	assert_return_code(copy, errno);
+	/* It is the same ring, and has gone on. */
+	ring_open(&again, copy);
+	take_ring(&again, &c->records, 30);
+	ring_close(&again);
+	munmap(c, sizeof(*c));
+}
+
+static int execs(void *arg)
+{
+	(void)arg;
+	execl("/bin/true", "true", (char *)NULL);
+	return 1;
+}
+
+/* The new program has neither the memory nor, as it is closed, the client. */
+static void executed(void **state)
+{
+	int watcher = node_open(O_WRONLY);
+	struct child *c = child_for(node_open(O_RDWR | O_CLOEXEC));
+	struct rings r = c->r;
+	pid_t pid = spawn(execs, NULL);
+
+	(void)state;
+	assert_int_equal(reap(pid, 10), 0);
+	/* What is left is ours. */
+	feed(50, "1000");
+	take_ring(&r, &c->records, 50);
+	ring_close(&r);
+	close(r.fd);
+	await(stats_of(watcher).clients == 1);
+	munmap(c, sizeof(*c));
+}
+
+/* A holder that has stopped the ring is killed: the others go on. */
+static int holds(void *arg)
+{
+	(void)arg;
+	while (pause())
+		;
+	return 0;
+}
+
+static void killed(void **state)
+{
+	int other = node_open(O_RDONLY);
+	uint64_t first = next_counter();
+	struct verifier v;
+
+	(void)state;
+	verify_from(&v, first);
+	ask(other);
+	for (unsigned int round = 0; round < 5; round++) {
+		int fd = node_open(O_RDWR);
+		struct child *c = child_for(fd);
+		pid_t pid = spawn(holds, NULL);
+
+		ring_close(&c->r);
+		close(fd);
+		feed(400, "20000");
+		/* It holds more than there is, so the other one waits for it. */
+		assert_null(read_packets(other, &v, 100, 65536));
+		await_ring_stop(other);
+		assert_return_code(kill(pid, SIGKILL), errno);
+		assert_int_equal(reap(pid, PROMPT), 128 + SIGKILL);
+		assert_null(read_packets(other, &v, (round + 1) * 400 - v.packets, 65536));
+		munmap(c, sizeof(*c));
+	}
+}
+
+/* --- the device goes ------------------------------------------------------------------- */
+
+static void unplugged(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct child *c = child_for(fd);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	unsigned char byte;
+
+	(void)state;
+	feed(100, "20000");
+	await(stats_of(fd).client_packets == 100);
+	unplug();
+	assert_true(ring_flags(&c->r) & MYDEV_RING_ENDED);
+	assert_int_equal(poll(&p, 1, 0), 1);
+	assert_int_equal(p.revents, POLLIN | POLLERR | POLLHUP);
+	/* First what has come, then the end. */
+	assert_int_equal(try_sync(fd), 0);
+	for (unsigned int i = 0; i < 100; i++) {
+		struct mydev_ring_entry entry;
+		uint64_t tail;
+
+		assert_true(ring_peek(&c->r, &entry, &tail));
+		assert_int_equal(entry.length, 20000);
+		byte = *(volatile const unsigned char *)(c->r.pool + entry.offset);
+		assert_int_equal(byte, c->r.pool[entry.offset]);
+		assert_true(ring_give_back(&c->r, tail, 1));
+	}
+	assert_int_equal(try_sync(fd), ENODEV);
+	/* All of it stays readable, also what was never touched before. */
+	for (uint64_t i = 0; i < c->r.map.pool_bytes; i += PAGE)
+		byte = *(volatile const unsigned char *)(c->r.pool + i);
+	(void)byte;
+	close(fd);
+	assert_true(ring_flags(&c->r) & MYDEV_RING_ENDED);
+	plug();
+	assert_true(ring_flags(&c->r) & MYDEV_RING_ENDED);
+	ring_close(&c->r);
+	munmap(c, sizeof(*c));
+}
+
+/* At any moment, while rings are taken from. */
+static int takes_until_the_end(void *arg)
+{
+	struct child *c = arg;
+
+	if (!ring_read(&c->r, &c->records, UINT32_MAX))
+		return 1;
+	/* Nothing wrong with what has come, but that it ended. */
+	if (c->records.bad || ring_drain(&c->r, &c->records))
+		return 2;
+	return try_sync(c->r.fd) == ENODEV ? 0 : 3;
+}
+
+static void unplugged_in_the_midst(void **state)
+{
+	uint64_t seed = test_seed();
+
+	(void)state;
+	for (unsigned int round = 0; round < (slow_lane() ? 5 : 15); round++) {
+		struct child *c[3];
+		pid_t pids[3];
+
+		for (unsigned int i = 0; i < 3; i++) {
+			int fd = node_open(O_RDWR);
+
+			if (i == 2)
+				configure(fd, .policy = MYDEV_POLICY_DROP_OLDEST,
+					  .queue_depth = 10);
+			c[i] = child_for(fd);
+			pids[i] = spawn(takes_until_the_end, c[i]);
+			ring_close(&c[i]->r);
+			close(fd);
+		}
+		feed_forever("24-3000");
+		usleep(random_next(&seed) % 100000);
+		unplug();
+		for (unsigned int i = 0; i < 3; i++) {
+			assert_int_equal(reap(pids[i], 10), 0);
+			munmap(c[i], sizeof(*c[i]));
+		}
+		fresh_rings(NULL);
+	}
+}
+
+/* --- revoke ----------------------------------------------------------------------------- */
+
+static int touches(void *arg)
+{
+	signal(SIGBUS, SIG_DFL);
+	return *(const volatile unsigned char *)arg & 0;
+}
+
+static void revoked(void **state)
+{
+	int fd = node_open(O_RDWR), other = node_open(O_RDWR);
+	struct child *c = child_for(fd), *o = child_for(other);
+	pid_t pid;
+
+	(void)state;
+	feed(20, "1000");
+	take_ring(&o->r, &o->records, 20);
+	take_ring(&c->r, &c->records, 10);
+	pid = spawn(touches, (void *)c->r.pool);
+	assert_int_equal(reap(pid, PROMPT), 0);
+	assert_int_equal(revoke_client(other, info_of(fd).client_id), 0);
+	/* What it had mapped is no longer there, in whatever process. */
+	const void *const all[] = { c->r.pool, c->r.entries, c->r.ring };
+
+	for (unsigned int i = 0; i < 3; i++) {
+		pid = spawn(touches, (void *)all[i]);
+		assert_int_equal(reap(pid, PROMPT), 128 + SIGBUS);
+	}
+	assert_int_equal(try_sync(fd), ESTALE);
+	/* The other one has to touch its pages anew, and notices nothing. */
+	feed(200, "20000");
+	take_ring(&o->r, &o->records, 200);
+	ring_close(&c->r);
+	ring_close(&o->r);
+	munmap(c, sizeof(*c));
+	munmap(o, sizeof(*o));
+}
+
+/* --- memory ------------------------------------------------------------------------------ */
+
+static void no_memory(void **state)
+{
+	int fd = node_open(O_RDWR), failures = 0;
+	bool injected = true;
+
+	(void)state;
+	inject_or_skip();
+	for (unsigned int nth = 1; injected; nth++) {
+		struct mydev_config config = { .size = sizeof(config),
+					       .mode = MYDEV_MODE_RING,
+					       .queue_depth = 5000 };
+		int error;
+
+		close(fd);
+		fd = node_open(O_RDWR);
+		inject_begin(nth);
+		error = try_config(fd, config);
+		injected = inject_end();
+		assert_true(!error || error == ENOMEM || error == EFAULT);
+		failures += error == ENOMEM;
+		/* EFAULT is also what comes when the answer cannot be copied. */
+		if (error == ENOMEM)
+			assert_int_equal(config_of(fd).mode, MYDEV_MODE_STREAM);
+	}
+	assert_true(failures >= 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PROMISE_RING("what may not be mapped: EINVAL, EACCES, ESTALE", wrong_maps),
+		PROMISE_RING("to map the ring is to ask for data", demand),
+		PROMISE_RING("EBUSY for geometry and depth while mapped, also in part",
+			     fixed_while_mapped),
+		PROMISE_RING("between all modes at full speed: nothing lost, nothing twice", modes),
+		PROMISE_RING("EBUSY for ring mode while somebody reads", busy_reader),
+		PROMISE_RING("fork: one ring, and who takes an entry has it", forked),
+		PROMISE_RING("closed: the mapping goes on", closed),
+		PROMISE_RING("sent through a socket and duplicated: the same ring",
+			     duplicated_and_sent),
+		PROMISE_RING("exec: the mapping ends, and nobody else's", executed),
+		PROMISE_RING("a killed holder lets go of everything", killed),
+		PROMISE_RING("unplugged: what came can be taken, all stays readable", unplugged),
+		PROMISE_RING("unplugged while rings are taken from", unplugged_in_the_midst),
+		PROMISE_RING("revoked: SIGBUS, and another's ring goes on", revoked),
+		PROMISE_RING("no memory: ENOMEM, and the mode is what it was", no_memory),
+	};
+
+	return run_promises(tests);
+}
