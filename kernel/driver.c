@@ -102,9 +102,9 @@ static void mydev_describe(struct mydev_device *dev)
 	info->features = MYDEV_FEATURE_NOWAIT | MYDEV_FEATURE_CONFIG |
 			 MYDEV_FEATURE_GEOMETRY | MYDEV_FEATURE_CONTROL;
 	if (dev->has_in)
-		info->features |= MYDEV_FEATURE_READ |
-				  (IS_ENABLED(CONFIG_64BIT) ?
-					   MYDEV_FEATURE_RING : 0);
+		info->features |= MYDEV_FEATURE_READ;
+	if (dev->has_in && IS_ENABLED(CONFIG_64BIT))
+		info->features |= MYDEV_FEATURE_RING;
 	if (dev->has_out)
 		info->features |= MYDEV_FEATURE_WRITE;
 	info->id_vendor = le16_to_cpu(device->idVendor);

@@ -16,8 +16,8 @@
 
 /* Where the three begin, in bytes; the pool and the entries are shorter. */
 #define MYDEV_MAP_POOL    0ULL
-#define MYDEV_MAP_ENTRIES (1ULL << 36)
-#define MYDEV_MAP_RING    (1ULL << 37)
+#define MYDEV_MAP_ENTRIES 0x1000000000ULL
+#define MYDEV_MAP_RING    0x2000000000ULL
 
 /**
  * mydev_map_describe() - what can be mapped, and where it begins

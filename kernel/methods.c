@@ -35,9 +35,11 @@ static_assert(offsetof(struct mydev_stats, packets) == 24);
 static_assert(offsetof(struct mydev_stats, client_queued_bytes) == 128);
 
 /* What a client maps are our own entries. */
-#define MYDEV_SAME(_entry, _packet)				\
+/* clang-format off */
+#define MYDEV_SAME(_entry, _packet)					\
 	static_assert(offsetof(struct mydev_ring_entry, _entry) ==	\
 		      offsetof(struct mydev_packet, _packet))
+/* clang-format on */
 static_assert(sizeof(struct mydev_ring_entry) == sizeof(struct mydev_packet));
 MYDEV_SAME(type, type);
 MYDEV_SAME(reserved, packed);
@@ -104,6 +106,9 @@ struct mydev_method {
 		  bool nonblock);
 };
 
+#define MYDEV_LAST_MODE \
+	(IS_ENABLED(CONFIG_64BIT) ? MYDEV_MODE_RING : MYDEV_MODE_PACKET)
+
 /* What the descriptor must be good for. */
 #define MYDEV_NEEDS_READ  FMODE_READ
 #define MYDEV_NEEDS_WRITE FMODE_WRITE
@@ -165,8 +170,7 @@ static int mydev_set_config(struct mydev_client *client,
 	    (config->mode || config->policy || config->clock ||
 	     config->watermark || config->latency_us || config->queue_depth))
 		return client->reader ? -EOPNOTSUPP : -EBADF;
-	if (config->mode > (IS_ENABLED(CONFIG_64BIT) ? MYDEV_MODE_RING
-						      : MYDEV_MODE_PACKET) ||
+	if (config->mode > MYDEV_LAST_MODE ||
 	    config->policy > MYDEV_POLICY_DROP_NEWEST ||
 	    config->clock > MYDEV_CLOCK_REALTIME)
 		return -EOPNOTSUPP;

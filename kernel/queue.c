@@ -58,9 +58,9 @@ int mydev_queue_alloc(struct mydev_queue *queue, unsigned int depth)
 	size_t slots = mydev_queue_slots(depth);
 
 	/* Whole pages without anything old in them: clients may map them. */
-	queue->slots = __vmalloc(array_size(slots, sizeof(*queue->slots)),
-				 GFP_KERNEL_ACCOUNT | __GFP_ZERO |
-					 __GFP_NOWARN);
+	queue->slots =
+		__vmalloc(array_size(slots, sizeof(*queue->slots)),
+			  GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
 	if (!queue->slots)
 		return -ENOMEM;
 	return kfifo_init(&queue->fifo, queue->slots,
@@ -285,7 +285,8 @@ void mydev_queue_return_gap(struct mydev_client *client)
 void mydev_queue_trim(struct mydev_client *client)
 {
 	struct __kfifo *fifo = &client->queue.fifo.kfifo;
-	struct mydev_packet *head = &client->queue.slots[fifo->out & fifo->mask];
+	struct mydev_packet *head =
+		&client->queue.slots[fifo->out & fifo->mask];
 
 	if (!client->head_offset)
 		return;
@@ -436,8 +437,7 @@ void mydev_clients_deliver(struct mydev_device *dev, struct mydev_packet *pkt)
 			continue;
 		pkt->time = mydev_client_time(client, now);
 		if (mydev_queue_push(client, pkt) || client->gap.packets ||
-		    client->tail_gap.packets ||
-		    client->mode == MYDEV_MODE_RING)
+		    client->tail_gap.packets || client->mode == MYDEV_MODE_RING)
 			mydev_client_arrived(client);
 	}
 }
@@ -543,7 +543,8 @@ bool mydev_clients_reclaim(struct mydev_device *dev)
 		struct mydev_packet head;
 
 		list_for_each_entry(client, &dev->clients, list) {
-			if (!client->member || !mydev_queue_first(client, &head))
+			if (!client->member ||
+			    !mydev_queue_first(client, &head))
 				continue;
 			if (mydev_client_holds(client)) {
 				limit = min(limit, head.seq);
@@ -568,7 +569,8 @@ bool mydev_clients_reclaim(struct mydev_device *dev)
 							    &head) == buf)))
 				mydev_queue_drop(client);
 			mydev_ring_yield(client);
-			if (client->gap.packets || client->mode == MYDEV_MODE_RING)
+			if (client->gap.packets ||
+			    client->mode == MYDEV_MODE_RING)
 				mydev_client_arrived(client);
 		}
 	}

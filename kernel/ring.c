@@ -36,7 +36,7 @@
 #include "mydev.h"
 
 /* The turn is the upper half of the tail; odd while the ring is seized. */
-#define MYDEV_RING_TURN (1ULL << 32)
+#define MYDEV_RING_TURN BIT_ULL(32)
 
 static bool mydev_ring_works(const struct mydev_client *client)
 {
@@ -98,6 +98,7 @@ bool mydev_ring_sync(struct mydev_client *client, unsigned int most)
 
 	if (!mydev_ring_works(client))
 		return false;
+	/* Pairs with the program's exchange: it has read what it gives back. */
 	mydev_ring_take(client, smp_load_acquire(&client->ring->tail), most);
 	return client->queue.fifo.kfifo.out != before;
 }
@@ -149,6 +150,7 @@ void mydev_ring_yield(struct mydev_client *client)
 		return;
 	mydev_queue_return_gap(client);
 	client->ring_turn++;
+	/* Pairs with the program's step 1: the gap is there. */
 	smp_store_release(&client->ring->tail, mydev_ring_tail(client));
 }
 
@@ -158,9 +160,10 @@ void mydev_ring_yield(struct mydev_client *client)
  */
 void mydev_ring_publish(struct mydev_client *client)
 {
-	if (mydev_ring_works(client))
-		smp_store_release(&client->ring->head,
-				  client->queue.fifo.kfifo.in);
+	if (!mydev_ring_works(client))
+		return;
+	/* Pairs with the program's step 2: the entry is there. */
+	smp_store_release(&client->ring->head, client->queue.fifo.kfifo.in);
 }
 
 /**
@@ -195,7 +198,7 @@ void mydev_rings_tell(struct mydev_device *dev)
 		return;
 	list_for_each_entry(client, &dev->clients, list)
 		mydev_ring_tell(client);
-	/* See the top of this file. */
+	/* Pairs with the program's barrier between tail and flags, step 5. */
 	smp_mb();
 }
 
@@ -256,6 +259,7 @@ void mydev_ring_end(struct mydev_client *client)
 	WRITE_ONCE(client->ring->flags, MYDEV_RING_ENDED);
 	/* What is left is no longer its own to take. */
 	client->ring_turn = (client->ring_turn | 1) + 1;
+	/* Pairs with the program's step 1: it sees the flag. */
 	smp_store_release(&client->ring->tail,
 			  client->ring_turn * MYDEV_RING_TURN |
 				  client->queue.fifo.kfifo.in);
@@ -283,8 +287,8 @@ int mydev_ring_wake(struct mydev_client *client)
 	}
 	mydev_ring_sync(client, UINT_MAX);
 	ret = mydev_client_end(client);
-	if (ret == -EAGAIN || (!kfifo_is_empty(&client->queue.fifo) &&
-			       !client->ring_error))
+	if (ret == -EAGAIN ||
+	    (!kfifo_is_empty(&client->queue.fifo) && !client->ring_error))
 		ret = 0;
 	hungry = mydev_rx_hungry(dev);
 	spin_unlock_irqrestore(&dev->rx_lock, flags);

@@ -36,6 +36,17 @@ static inline void abi_layout(void)
 	ABI_MEMBER(mydev_stats, client_packets);
 	ABI_MEMBER(mydev_stats, client_queued_bytes);
 	ABI_MEMBER(mydev_stats, client_unsent_bytes);
+	printf("mydev_map %u\n", (unsigned int)sizeof(struct mydev_map));
+	ABI_MEMBER(mydev_map, ring_offset);
+	ABI_MEMBER(mydev_map, pool_bytes);
+	printf("mydev_ring %u\n", (unsigned int)sizeof(struct mydev_ring));
+	ABI_MEMBER(mydev_ring, head);
+	ABI_MEMBER(mydev_ring, tail);
+	printf("mydev_ring_entry %u\n", (unsigned int)sizeof(struct mydev_ring_entry));
+	ABI_MEMBER(mydev_ring_entry, sequence);
+	ABI_MEMBER(mydev_ring_entry, offset);
+	ABI_MEMBER(mydev_ring_entry, event);
+	ABI_MEMBER(mydev_ring_entry, bytes);
 	printf("mydev_config %u\n", (unsigned int)sizeof(struct mydev_config));
 	ABI_MEMBER(mydev_config, queue_depth);
 	printf("mydev_geometry %u\n", (unsigned int)sizeof(struct mydev_geometry));

@@ -41,7 +41,7 @@ static void round_trip(void **state)
 	uint32_t max = info_of(fd).max_queue_depth;
 
 	(void)state;
-	for (uint32_t mode = 0; mode <= MYDEV_MODE_PACKET; mode++) {
+	for (uint32_t mode = 0; mode <= MYDEV_MODE_RING; mode++) {
 		for (uint32_t policy = 0; policy <= MYDEV_POLICY_DROP_NEWEST; policy++) {
 			for (uint32_t clock = 0; clock <= MYDEV_CLOCK_REALTIME; clock++) {
 				struct mydev_config c =
@@ -131,7 +131,7 @@ static struct bad {
 	struct mydev_config config;
 	int error;
 } bad_configs[] = {
-	{ "mode 2", GOOD(.mode = 2), EOPNOTSUPP },
+	{ "mode 3", GOOD(.mode = 3), EOPNOTSUPP },
 	{ "mode -1", GOOD(.mode = UINT_MAX), EOPNOTSUPP },
 	{ "policy 3", GOOD(.policy = 3), EOPNOTSUPP },
 	{ "policy -1", GOOD(.policy = UINT_MAX), EOPNOTSUPP },

@@ -16,6 +16,7 @@ static const struct request {
 	{ MYDEV_IOC_GET_STATS, sizeof(struct mydev_stats), 136 },
 	{ MYDEV_IOC_GET_CONFIG, sizeof(struct mydev_config), 32 },
 	{ MYDEV_IOC_GET_GEOMETRY, sizeof(struct mydev_geometry), 40 },
+	{ MYDEV_IOC_GET_MAP, sizeof(struct mydev_map), 64 },
 	/* Those that do something, which zeros would not. */
 	{ MYDEV_IOC_SET_CONFIG, sizeof(struct mydev_config), 32 },
 	{ MYDEV_IOC_SET_GEOMETRY, sizeof(struct mydev_geometry), 40 },
@@ -26,10 +27,11 @@ static const struct request {
 	{ MYDEV_IOC_LEASE, sizeof(struct mydev_lease), 16 },
 	{ MYDEV_IOC_TRANSACT, sizeof(struct mydev_transact), 40 },
 	{ MYDEV_IOC_REVOKE, sizeof(struct mydev_select), 8 },
+	{ MYDEV_IOC_SYNC, sizeof(struct mydev_select), 8 },
 };
 
 #define REQUESTS (sizeof(requests) / sizeof(requests[0]))
-#define GETTERS  4
+#define GETTERS  5
 
 #define for_each_getter(_r) for (const struct request *_r = requests; _r < requests + GETTERS; _r++)
 
@@ -208,7 +210,8 @@ static void info_is_true(void **state)
 	assert_int_equal(info.abi_version, MYDEV_ABI_VERSION);
 	assert_int_equal(info.features, MYDEV_FEATURE_READ | MYDEV_FEATURE_NOWAIT |
 						MYDEV_FEATURE_CONFIG | MYDEV_FEATURE_GEOMETRY |
-						MYDEV_FEATURE_WRITE | MYDEV_FEATURE_CONTROL);
+						MYDEV_FEATURE_WRITE | MYDEV_FEATURE_CONTROL |
+						MYDEV_FEATURE_RING);
 	/* Against what the USB core has read from the device, */
 	assert_int_equal(info.id_vendor, usb_number("../idVendor", 16));
 	assert_int_equal(info.id_product, usb_number("../idProduct", 16));

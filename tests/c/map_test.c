@@ -326,7 +326,10 @@ static void duplicated_and_sent(void **state)
 	feed(30, "1000");
 	memset(control, 0, sizeof(control));
 	assert_int_equal(recvmsg(sockets[1], &m, 0), 1);
-	memcpy(&copy, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
+	cmsg = CMSG_FIRSTHDR(&m);
+	if (!cmsg)
+		fail_msg("no descriptor has come");
+	memcpy(&copy, CMSG_DATA(cmsg), sizeof(int));
 	copy = dup(copy);
 	assert_return_code(copy, errno);
 	/* It is the same ring, and has gone on. */

@@ -131,6 +131,11 @@ static const struct request {
 	  .other = { EBADF, EBADF, ERANGE }, .reserved = 4 },
 	{ "REVOKE", MYDEV_IOC_REVOKE, sizeof(struct mydev_select), 8, .argument = { 1U << 31 },
 	  .words = 1, .root = { ESRCH, ESRCH, ESRCH }, .other = { EPERM, EPERM, EPERM } },
+	{ "GET_MAP", MYDEV_IOC_GET_MAP, sizeof(struct mydev_map), 64, .root = { 0, EBADF, 0 },
+	  .other = { 0, EBADF, 0 }, .reserved = 12, .out = true },
+	/* There is no ring. */
+	{ "SYNC", MYDEV_IOC_SYNC, sizeof(struct mydev_select), 8, .root = { EINVAL, EBADF, EINVAL },
+	  .other = { EINVAL, EBADF, EINVAL }, .reserved = 4 },
 };
 
 #define REQUESTS (sizeof(requests) / sizeof(requests[0]))

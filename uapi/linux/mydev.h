@@ -647,6 +647,7 @@ struct mydev_map {
  * @tail: bits 0 to 31: index of the first entry that the program still needs,
  *	which the program moves; bits 32 to 63: the turn, which the kernel
  *	changes
+ * @reserved2: zero
  *
  * In MYDEV_MODE_RING the queue of a client is memory that the program maps:
  * this page (shared, readable and writable), the entries and the pool (shared
