@@ -251,9 +251,12 @@ static int loop(struct sim *s, int signals)
 		}
 		for (int i = 0; i < n; i++)
 			dispatch(s, events[i].data.fd, signals);
-		if (!n && s->ep0_looks && --s->ep0_looks && s->control.state == CONTROL_IDLE &&
-		    read_events(s))
-			handle_ep0(s);
+		if (s->ep0_looks && s->control.state == CONTROL_IDLE) {
+			/* Others may keep us awake meanwhile. */
+			s->ep0_looks -= !n;
+			if (read_events(s))
+				handle_ep0(s);
+		}
 		for (unsigned int i = 0; i < s->alts; i++) {
 			in_pump(&s->alt[i]);
 			out_pump(&s->alt[i]);
