@@ -448,8 +448,10 @@ void mydev_client_stats(struct mydev_client *client, struct mydev_stats *stats)
 {
 	struct mydev_device *dev = client->dev;
 
+	/* It counts what the program has given back by now. */
+	if (READ_ONCE(client->mode) == MYDEV_MODE_RING)
+		mydev_ring_wake(client);
 	spin_lock_irq(&dev->rx_lock);
-	mydev_ring_sync(client, UINT_MAX);
 	stats->state = mydev_rx_state(dev);
 	stats->clients = dev->nr_clients;
 	stats->in_flight = dev->rx.in_flight;
@@ -538,9 +540,9 @@ int mydev_client_set_config(struct mydev_client *client,
 			    const struct mydev_config *config)
 {
 	struct mydev_device *dev = client->dev;
-	bool is_ring = config->mode == MYDEV_MODE_RING;
 	struct mydev_queue queue = {};
 	unsigned int old_depth, depth, noio;
+	bool begins;
 	int ret = 0;
 
 	if (!client->member) {
@@ -551,6 +553,15 @@ int mydev_client_set_config(struct mydev_client *client,
 
 	/* One change at a time: the depth must not change in between. */
 	mutex_lock(&dev->rx_mutex);
+	begins = config->mode == MYDEV_MODE_RING &&
+		 client->mode != MYDEV_MODE_RING;
+	/* What a reader is copying must not be given to the program as well. */
+	if ((config->queue_depth != client->depth && mydev_map_any(client)) ||
+	    (begins && !mutex_trylock(&client->read_mutex))) {
+		mutex_unlock(&dev->rx_mutex);
+		return -EBUSY;
+	}
+
 	spin_lock_irq(&dev->rx_lock);
 	/* From here on the queue grows by no more than what is in flight. */
 	old_depth = client->depth;
@@ -563,20 +574,15 @@ int mydev_client_set_config(struct mydev_client *client,
 	noio = memalloc_noio_save();
 	if (config->queue_depth != old_depth &&
 	    mydev_queue_slots(depth) != kfifo_size(&client->queue.fifo))
-		ret = atomic_read(&client->maps)
-			      ? -EBUSY
-			      : mydev_queue_alloc(&queue, depth);
-	if (!ret && is_ring)
+		ret = mydev_queue_alloc(&queue, depth);
+	if (!ret && begins)
 		ret = mydev_ring_alloc(client);
 	memalloc_noio_restore(noio);
-	/* What a reader is copying must not be given to the program as well. */
-	if (!ret && is_ring && !mutex_trylock(&client->read_mutex))
-		ret = -EBUSY;
 	if (ret) {
 		spin_lock_irq(&dev->rx_lock);
 		client->depth = old_depth;
 		spin_unlock_irq(&dev->rx_lock);
-		goto out_free;
+		goto out_unlock;
 	}
 
 	spin_lock_irq(&dev->rx_lock);
@@ -592,12 +598,12 @@ int mydev_client_set_config(struct mydev_client *client,
 	hrtimer_try_to_cancel(&client->timer);
 	mydev_client_arrived(client);
 	spin_unlock_irq(&dev->rx_lock);
-	if (is_ring)
-		mutex_unlock(&client->read_mutex);
 
 	/* A client that may drop now no longer holds the ring. */
 	mydev_rx_refill(dev);
-out_free:
+out_unlock:
+	if (begins)
+		mutex_unlock(&client->read_mutex);
 	mydev_queue_free(&queue);
 	mutex_unlock(&dev->rx_mutex);
 	return ret;

@@ -103,7 +103,7 @@ static void mydev_describe(struct mydev_device *dev)
 			 MYDEV_FEATURE_GEOMETRY | MYDEV_FEATURE_CONTROL;
 	if (dev->has_in)
 		info->features |= MYDEV_FEATURE_READ;
-	if (dev->has_in && IS_ENABLED(CONFIG_64BIT))
+	if (dev->has_in && MYDEV_HAS_RING)
 		info->features |= MYDEV_FEATURE_RING;
 	if (dev->has_out)
 		info->features |= MYDEV_FEATURE_WRITE;

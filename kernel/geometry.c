@@ -335,6 +335,9 @@ int mydev_rx_set_geometry(struct mydev_device *dev,
 	    geometry->pool_bytes > MYDEV_MAX_POOL_BYTES)
 		return -ERANGE;
 	nr_buffers = (u32)geometry->pool_bytes / size;
+	/* A buffer takes whole pages, however small it is. */
+	if (mydev_pool_span(nr_buffers, size) > MYDEV_MAX_POOL_BYTES)
+		return -ERANGE;
 
 	down_read(&dev->gate);
 	mutex_lock(&dev->rx_mutex);

@@ -24,7 +24,7 @@
  * @client: a member
  * @map: all members but size and reserved are set
  *
- * Context: process context; takes rx_lock.
+ * Context: process context; rx_mutex held, takes rx_lock.
  */
 void mydev_map_describe(struct mydev_client *client, struct mydev_map *map)
 {
@@ -47,6 +47,7 @@ static struct page *mydev_map_page(struct mydev_client *client, u64 index)
 {
 	u64 entries = MYDEV_MAP_ENTRIES >> PAGE_SHIFT;
 
+	static_assert(MYDEV_MAX_POOL_BYTES <= MYDEV_MAP_ENTRIES);
 	if (index >= MYDEV_MAP_RING >> PAGE_SHIFT)
 		return virt_to_page(client->ring);
 	if (index >= entries)
@@ -58,14 +59,17 @@ static struct page *mydev_map_page(struct mydev_client *client, u64 index)
 static vm_fault_t mydev_map_fault(struct vm_fault *vmf)
 {
 	struct mydev_client *client = vmf->vma->vm_private_data;
-	struct page *page = mydev_map_page(client, vmf->pgoff);
+	struct page *page = NULL;
 	unsigned int noio;
 	int ret = -EFAULT;
 
 	/* A revoke waits for us with rx_mutex, and storage may wait for that. */
 	noio = memalloc_noio_save();
 	mutex_lock(&client->map_mutex);
-	if (page && !READ_ONCE(client->revoked))
+	/* What a revoked client had mapped may be gone. */
+	if (!READ_ONCE(client->revoked))
+		page = mydev_map_page(client, vmf->pgoff);
+	if (page)
 		ret = vm_insert_page(vmf->vma, vmf->address & PAGE_MASK, page);
 	mutex_unlock(&client->map_mutex);
 	memalloc_noio_restore(noio);
@@ -81,21 +85,43 @@ static vm_fault_t mydev_map_fault(struct vm_fault *vmf)
 	}
 }
 
+/* Context: process context; takes map_mutex. */
+static void mydev_map_count(struct mydev_client *client, int change)
+{
+	mutex_lock(&client->map_mutex);
+	client->maps += change;
+	/* Those of a revoked client keep nothing any more. */
+	if (!client->unmapped)
+		atomic_add(change, &client->dev->maps);
+	mutex_unlock(&client->map_mutex);
+}
+
 /* Of a fork, or of a part of one that was cut: never the first one. */
 static void mydev_map_open(struct vm_area_struct *vma)
 {
-	struct mydev_client *client = vma->vm_private_data;
-
-	atomic_inc(&client->maps);
-	atomic_inc(&client->dev->maps);
+	mydev_map_count(vma->vm_private_data, 1);
 }
 
 static void mydev_map_close(struct vm_area_struct *vma)
 {
-	struct mydev_client *client = vma->vm_private_data;
+	mydev_map_count(vma->vm_private_data, -1);
+}
 
-	atomic_dec(&client->maps);
-	atomic_dec(&client->dev->maps);
+/**
+ * mydev_map_any() - has the client anything mapped?
+ * @client: a member
+ *
+ * Context: rx_mutex held, under which it maps something for the first time.
+ * Return: true if it has.
+ */
+bool mydev_map_any(struct mydev_client *client)
+{
+	bool any;
+
+	mutex_lock(&client->map_mutex);
+	any = client->maps;
+	mutex_unlock(&client->map_mutex);
+	return any;
 }
 
 static const struct vm_operations_struct mydev_map_ops = {
@@ -131,18 +157,18 @@ static int mydev_map_check(struct mydev_client *client,
 
 	if (READ_ONCE(client->revoked))
 		return -ESTALE;
-	/* A private mapping would be a copy from the first write on. */
-	if (!(vma->vm_flags & VM_SHARED))
+	/*
+	 * A private mapping would be a copy from the first write on. (A shared one
+	 * of a descriptor that cannot write has lost VM_SHARED by now.)
+	 */
+	if (!(vma->vm_flags & VM_MAYSHARE) || client->mode != MYDEV_MODE_RING)
 		return -EINVAL;
 	mydev_map_describe(client, &map);
 	*is_ring = mydev_map_fits(vma, map.ring_offset, map.ring_bytes);
-	if (*is_ring ||
-	    mydev_map_fits(vma, map.entries_offset, map.entries_bytes)) {
-		if (client->mode != MYDEV_MODE_RING)
-			return -EINVAL;
-	} else if (!mydev_map_fits(vma, map.pool_offset, map.pool_bytes)) {
+	if (!*is_ring &&
+	    !mydev_map_fits(vma, map.entries_offset, map.entries_bytes) &&
+	    !mydev_map_fits(vma, map.pool_offset, map.pool_bytes))
 		return -EINVAL;
-	}
 	if (!*is_ring && (vma->vm_flags & VM_WRITE))
 		return -EACCES;
 	return 0;
@@ -156,7 +182,8 @@ static int mydev_map_check(struct mydev_client *client,
  * The ring asks for data, as poll() for input does.
  *
  * Context: the memory map's lock held; takes rx_mutex.
- * Return: 0, -EOPNOTSUPP, -EINVAL, -EACCES or -ESTALE as the UAPI header tells.
+ * Return: 0, -EINTR, -EOPNOTSUPP, -EINVAL, -EACCES or -ESTALE as the UAPI header
+ * tells.
  */
 int mydev_map(struct mydev_client *client, struct vm_area_struct *vma)
 {
@@ -168,12 +195,16 @@ int mydev_map(struct mydev_client *client, struct vm_area_struct *vma)
 	if (!client->member)
 		return -EOPNOTSUPP;
 
-	mutex_lock(&dev->rx_mutex);
+	/* The device may be asked something meanwhile, which takes its time. */
+	if (mutex_lock_killable(&dev->rx_mutex))
+		return -EINTR;
 	ret = mydev_map_check(client, vma, &is_ring);
 	if (!ret) {
 		if (!is_ring)
 			vm_flags_clear(vma, VM_MAYWRITE);
-		vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP);
+		/* VM_IO: pages that somebody has pinned, a revoke could not take. */
+		vm_flags_set(vma,
+			     VM_MIXEDMAP | VM_IO | VM_DONTEXPAND | VM_DONTDUMP);
 		vma->vm_ops = &mydev_map_ops;
 		vma->vm_private_data = client;
 		client->mapping = vma->vm_file->f_mapping;
@@ -198,8 +229,11 @@ void mydev_map_revoke(struct mydev_client *client)
 {
 	if (!client->mapping)
 		return;
-	/* Whoever has not seen it has mapped the page by now. */
+	/* Whoever has not seen the mark has mapped its page by now. */
 	mutex_lock(&client->map_mutex);
+	if (!client->unmapped)
+		atomic_sub(client->maps, &client->dev->maps);
+	client->unmapped = true;
 	mutex_unlock(&client->map_mutex);
 	unmap_mapping_range(client->mapping, 0, 0, 1);
 }

@@ -106,8 +106,7 @@ struct mydev_method {
 		  bool nonblock);
 };
 
-#define MYDEV_LAST_MODE \
-	(IS_ENABLED(CONFIG_64BIT) ? MYDEV_MODE_RING : MYDEV_MODE_PACKET)
+#define MYDEV_LAST_MODE (MYDEV_HAS_RING ? MYDEV_MODE_RING : MYDEV_MODE_PACKET)
 
 /* What the descriptor must be good for. */
 #define MYDEV_NEEDS_READ  FMODE_READ
@@ -268,9 +267,12 @@ static int mydev_get_map(struct mydev_client *client, union mydev_argument *arg,
 {
 	if (arg->map.reserved)
 		return -EINVAL;
-	if (!client->member || !IS_ENABLED(CONFIG_64BIT))
+	if (!client->member || !MYDEV_HAS_RING)
 		return -EOPNOTSUPP;
+	/* The geometry does not change in between. */
+	mutex_lock(&client->dev->rx_mutex);
 	mydev_map_describe(client, &arg->map);
+	mutex_unlock(&client->dev->rx_mutex);
 	return 0;
 }
 

@@ -64,6 +64,14 @@
 
 #define MYDEV_NAME "mydev"
 
+/*
+ * A ring needs exchanges of 8 bytes with user space, and caches in which the
+ * kernel's and the program's view of a page are the same one. See Kbuild, too.
+ */
+#define MYDEV_HAS_RING \
+	(IS_ENABLED(CONFIG_64BIT) && !IS_ENABLED(CONFIG_MIPS) && \
+	 !IS_ENABLED(CONFIG_SPARC) && !IS_ENABLED(CONFIG_PARISC))
+
 /* Open descriptors per device; bounds what one device can make us hold. */
 #define MYDEV_MAX_CLIENTS 256
 
@@ -183,6 +191,8 @@ struct mydev_gap {
  * @gap.packets: packets lost
  * @gap.bytes: bytes lost
  * @event: of an event: MYDEV_EVENT_*
+ * @zero: no byte is left out: what is not said would be some old memory
+ * @zeros: the same
  *
  * A client in ring mode maps these: they are laid out as struct
  * mydev_ring_entry, and contain nothing that it must not see.
@@ -199,12 +209,16 @@ struct mydev_packet {
 		struct {
 			u64 offset;
 			u32 buffer;
+			u32 zero;
 		};
 		struct {
 			u64 packets;
 			u64 bytes;
 		} gap;
-		u32 event;
+		struct {
+			u32 event;
+			u32 zeros[3];
+		};
 	};
 };
 
@@ -463,7 +477,10 @@ struct mydev_counters {
  * @nr_clients: length of @clients, under @rx_mutex and @rx_lock
  * @nr_members: those opened for reading, under @rx_mutex
  * @nr_rings: those in ring mode, under @rx_lock
- * @maps: mappings of all clients; grows from 0 under @rx_mutex only
+ * @rings_behind: some of them have given back more than was taken out yet,
+ *	under @rx_lock
+ * @maps: mappings of clients that are not revoked; grows from 0 under @rx_mutex
+ *	only
  * @last_id: id of the client that was opened last, under @rx_mutex
  */
 struct mydev_device {
@@ -498,6 +515,7 @@ struct mydev_device {
 	unsigned int nr_clients;
 	unsigned int nr_members;
 	unsigned int nr_rings;
+	bool rings_behind;
 	atomic_t maps;
 	u32 last_id;
 };
@@ -544,7 +562,9 @@ struct mydev_device {
  *	ring mode; the page is never exchanged
  * @ring_turn: turn of @ring, odd while it is seized
  * @ring_error: negative errno for a client that has put nonsense into it, or 0
- * @maps: mappings of this client; grows from 0 under rx_mutex only
+ * @maps: mappings of this client, under @map_mutex; grows from 0 under rx_mutex
+ *	only
+ * @unmapped: a revoke has unmapped them, under @map_mutex
  * @map_mutex: held while a page is mapped, so that none is after a revoke
  * @mapping: where the mappings are found, set by the first one
  * @terminate: see MYDEV_CONFIG_TERMINATE; this and the rest under tx.lock
@@ -596,7 +616,8 @@ struct mydev_client {
 	struct mydev_ring *ring;
 	u32 ring_turn;
 	int ring_error;
-	atomic_t maps;
+	unsigned int maps;
+	bool unmapped;
 	/* Innermost: nothing of ours is taken under it. */
 	struct mutex map_mutex;
 	struct address_space *mapping;
@@ -644,6 +665,7 @@ void mydev_queue_replace(struct mydev_client *client,
 bool mydev_queue_pop(struct mydev_client *client, struct mydev_packet *pkt);
 void mydev_queue_return_gap(struct mydev_client *client);
 void mydev_queue_trim(struct mydev_client *client);
+bool mydev_queue_has_gap(const struct mydev_client *client);
 void mydev_queue_clear(struct mydev_client *client);
 void mydev_queue_settle_gap(struct mydev_client *client);
 bool mydev_client_holds(const struct mydev_client *client);
@@ -662,8 +684,8 @@ ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
 			  bool nonblock);
 
 /* ring.c */
-#ifdef CONFIG_64BIT
-bool mydev_ring_sync(struct mydev_client *client, unsigned int most);
+#if MYDEV_HAS_RING
+void mydev_ring_sync(struct mydev_client *client);
 void mydev_rings_sync(struct mydev_device *dev);
 void mydev_ring_seize(struct mydev_client *client);
 void mydev_ring_yield(struct mydev_client *client);
@@ -674,12 +696,11 @@ int mydev_ring_alloc(struct mydev_client *client);
 void mydev_ring_free(struct mydev_client *client);
 void mydev_ring_begin(struct mydev_client *client);
 void mydev_ring_end(struct mydev_client *client);
+void mydev_rings_catch_up(struct mydev_device *dev);
 int mydev_ring_wake(struct mydev_client *client);
 #else
-static inline bool mydev_ring_sync(struct mydev_client *client,
-				   unsigned int most)
+static inline void mydev_ring_sync(struct mydev_client *client)
 {
-	return false;
 }
 
 static inline void mydev_rings_sync(struct mydev_device *dev)
@@ -730,20 +751,26 @@ static inline int mydev_ring_wake(struct mydev_client *client)
 #endif
 
 /* map.c */
-#ifdef CONFIG_64BIT
+#if MYDEV_HAS_RING
 void mydev_map_describe(struct mydev_client *client, struct mydev_map *map);
+bool mydev_map_any(struct mydev_client *client);
 int mydev_map(struct mydev_client *client, struct vm_area_struct *vma);
 void mydev_map_revoke(struct mydev_client *client);
 #else
 static inline int mydev_map(struct mydev_client *client,
 			    struct vm_area_struct *vma)
 {
-	return -ENODEV;
+	return -EOPNOTSUPP;
 }
 
 static inline void mydev_map_describe(struct mydev_client *client,
 				      struct mydev_map *map)
 {
+}
+
+static inline bool mydev_map_any(struct mydev_client *client)
+{
+	return false;
 }
 
 static inline void mydev_map_revoke(struct mydev_client *client)

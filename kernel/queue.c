@@ -30,6 +30,9 @@
 /* Entries beyond depth and transfers: gaps and events. */
 #define MYDEV_QUEUE_SPARE 16
 
+/* Of a full ring, one part of so many is dropped at once. */
+#define MYDEV_RING_PORTION 8
+
 /* Entries that are moved or removed before others get the lock. */
 #define MYDEV_QUEUE_BATCH 256
 
@@ -244,7 +247,7 @@ static bool mydev_queue_put_gap(struct mydev_client *client)
 
 	if (!gap.gap.packets)
 		return true;
-	if (WARN_ON_ONCE(!mydev_queue_put(client, &gap)))
+	if (!mydev_queue_put(client, &gap))
 		return false;
 	client->tail_gap.packets = 0;
 	return true;
@@ -326,8 +329,24 @@ void mydev_queue_settle_gap(struct mydev_client *client)
 }
 
 /**
+ * mydev_queue_has_gap() - is the first entry a gap, in ring mode?
+ * @client: a member
+ *
+ * Return: true if so.
+ */
+bool mydev_queue_has_gap(const struct mydev_client *client)
+{
+	const struct __kfifo *fifo = &client->queue.fifo.kfifo;
+
+	return client->mode == MYDEV_MODE_RING && fifo->in != fifo->out &&
+	       client->queue.slots[fifo->out & fifo->mask].type ==
+		       MYDEV_RECORD_GAP;
+}
+
+/**
  * mydev_queue_room() - may a client that may drop take one more packet?
  * @client: a member that does not hold the ring
+ * @depth: packets that it may have afterwards
  * @cost: of the packet
  *
  * Besides its depth, a dropping client leaves enough of the pool alone for the
@@ -335,13 +354,17 @@ void mydev_queue_settle_gap(struct mydev_client *client)
  *
  * Return: true if it may.
  */
-static bool mydev_queue_room(const struct mydev_client *client, u32 cost)
+static bool mydev_queue_room(const struct mydev_client *client,
+			     unsigned int depth, u32 cost)
 {
 	const struct mydev_device *dev = client->dev;
 	u64 limit = (u64)(dev->pool.nr - dev->rx.nr - 1) * dev->pool.size;
+	unsigned int len = kfifo_len(&client->queue.fifo);
 
-	return kfifo_len(&client->queue.fifo) + !!client->tail_gap.packets <
-		       client->depth &&
+	/* In other modes the gap before the first packet is no entry. */
+	if (mydev_queue_has_gap(client))
+		len--;
+	return len + !!client->tail_gap.packets < depth &&
 	       client->held + cost <= limit;
 }
 
@@ -354,14 +377,25 @@ static bool mydev_queue_room(const struct mydev_client *client, u32 cost)
  */
 static bool mydev_queue_make_room(struct mydev_client *client, u32 cost)
 {
-	bool room = mydev_queue_room(client, cost);
+	bool room = mydev_queue_room(client, client->depth, cost);
+	unsigned int depth = client->depth;
 
 	if (room || client->policy == MYDEV_POLICY_DROP_NEWEST)
 		return room;
+	/*
+	 * A program that is at the first entry of its ring needs some time until
+	 * it gives it back, and would never get there if each packet took one.
+	 */
+	if (client->mode == MYDEV_MODE_RING)
+		depth -= depth / MYDEV_RING_PORTION;
 	mydev_ring_seize(client);
-	while (!mydev_queue_room(client, cost) && mydev_queue_drop(client))
-		;
-	room = mydev_queue_room(client, cost);
+	/* It may have been lapped, and not be any more. */
+	room = mydev_client_holds(client);
+	while (!room) {
+		room = mydev_queue_room(client, depth, cost);
+		if (!room && !mydev_queue_drop(client))
+			break;
+	}
 	mydev_ring_yield(client);
 	return room;
 }
@@ -387,12 +421,16 @@ static bool mydev_queue_push(struct mydev_client *client,
 		return false;
 	}
 
-	mydev_ring_sync(client, MYDEV_QUEUE_BATCH);
+	mydev_ring_sync(client);
+	/*
+	 * There is a slot, but for a client that has changed its policy again and
+	 * again with its queue full: transfers that it did not hold up still come.
+	 */
 	if (!client->ring_error &&
 	    (mydev_client_holds(client) ||
 	     mydev_queue_make_room(client, cost)) &&
-	    mydev_queue_put_gap(client) &&
-	    !WARN_ON_ONCE(!mydev_queue_put(client, pkt)))
+	    kfifo_avail(&client->queue.fifo) >= 2 &&
+	    mydev_queue_put_gap(client) && mydev_queue_put(client, pkt))
 		return true;
 
 	mydev_client_lose(client, &client->tail_gap, pkt->seq, pkt->length);
@@ -513,6 +551,18 @@ static bool mydev_queue_first(struct mydev_client *client,
 	return false;
 }
 
+/* Would the first of a client's entries free a buffer that is needed? */
+static bool mydev_queue_in_the_way(struct mydev_client *client, u64 limit,
+				   u64 oldest, const struct mydev_buffer *buf)
+{
+	struct mydev_packet first;
+
+	if (!mydev_queue_first(client, &first) || first.seq >= limit)
+		return false;
+	return first.seq == oldest ||
+	       (buf && mydev_packet_buffer(&client->dev->pool, &first) == buf);
+}
+
 /* The first packet or gap that a client has not read; U64_MAX for none. */
 static u64 mydev_client_oldest(struct mydev_client *client)
 {
@@ -558,20 +608,16 @@ bool mydev_clients_reclaim(struct mydev_device *dev)
 
 		/* One packet out of a packed buffer would free nothing. */
 		list_for_each_entry(client, &dev->clients, list) {
-			if (!client->member || mydev_client_holds(client))
+			if (!client->member || mydev_client_holds(client) ||
+			    !mydev_queue_in_the_way(client, limit, oldest, buf))
 				continue;
 			mydev_ring_seize(client);
-			while (kfifo_peek(&client->queue.fifo, &head) &&
-			       head.seq < limit &&
-			       (head.seq == oldest ||
-				head.type == MYDEV_RECORD_GAP ||
-				(buf && mydev_packet_buffer(&dev->pool,
-							    &head) == buf)))
+			while (!mydev_client_holds(client) &&
+			       mydev_queue_in_the_way(client, limit, oldest,
+						      buf))
 				mydev_queue_drop(client);
 			mydev_ring_yield(client);
-			if (client->gap.packets ||
-			    client->mode == MYDEV_MODE_RING)
-				mydev_client_arrived(client);
+			mydev_client_arrived(client);
 		}
 	}
 	return true;

@@ -102,7 +102,8 @@ bool mydev_client_worth(struct mydev_client *client)
 {
 	const struct mydev_rx *rx = &client->dev->rx;
 
-	if (client->gap.packets || mydev_client_end(client) != -EAGAIN)
+	if (client->gap.packets || mydev_queue_has_gap(client) ||
+	    mydev_client_end(client) != -EAGAIN)
 		return true;
 	/*
 	 * In stream mode, what is queued may have no bytes after a switch from

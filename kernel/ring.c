@@ -38,6 +38,9 @@
 /* The turn is the upper half of the tail; odd while the ring is seized. */
 #define MYDEV_RING_TURN BIT_ULL(32)
 
+/* Entries that are taken out before others get the lock. */
+#define MYDEV_RING_BATCH 256
+
 static bool mydev_ring_works(const struct mydev_client *client)
 {
 	return client->mode == MYDEV_MODE_RING && !client->ring_error;
@@ -88,19 +91,21 @@ static bool mydev_ring_take(struct mydev_client *client, u64 tail,
 /**
  * mydev_ring_sync() - see how far the program has got
  * @client: any client; in another mode the call does nothing
- * @most: entries to take out at most
  *
- * Return: true if there is a buffer more or less by it.
+ * No more entries are taken out at once than are a short time with interrupts
+ * off; what is left makes dev->rings_behind true.
  */
-bool mydev_ring_sync(struct mydev_client *client, unsigned int most)
+void mydev_ring_sync(struct mydev_client *client)
 {
-	u32 before = client->queue.fifo.kfifo.out;
+	u64 tail;
 
 	if (!mydev_ring_works(client))
-		return false;
+		return;
 	/* Pairs with the program's exchange: it has read what it gives back. */
-	mydev_ring_take(client, smp_load_acquire(&client->ring->tail), most);
-	return client->queue.fifo.kfifo.out != before;
+	tail = smp_load_acquire(&client->ring->tail);
+	if (mydev_ring_take(client, tail, MYDEV_RING_BATCH) &&
+	    (u32)tail != client->queue.fifo.kfifo.out)
+		client->dev->rings_behind = true;
 }
 
 /**
@@ -111,15 +116,17 @@ void mydev_rings_sync(struct mydev_device *dev)
 {
 	struct mydev_client *client;
 
+	dev->rings_behind = false;
 	list_for_each_entry(client, &dev->clients, list)
-		mydev_ring_sync(client, UINT_MAX);
+		mydev_ring_sync(client);
 }
 
 /**
  * mydev_ring_seize() - keep the program from giving entries back
  * @client: any client; in another mode the call does nothing
  *
- * Entries that were given back before are taken out.
+ * Entries that were given back before are taken out: a client that was lapped
+ * may be none any more.
  */
 void mydev_ring_seize(struct mydev_client *client)
 {
@@ -181,7 +188,8 @@ void mydev_ring_tell(struct mydev_client *client)
 		flags |= MYDEV_RING_NEED_WAKEUP;
 	if (mydev_client_end(client) != -EAGAIN)
 		flags |= MYDEV_RING_ENDED;
-	WRITE_ONCE(client->ring->flags, flags);
+	/* Pairs with an acquiring look at the flags: the last entry is there. */
+	smp_store_release(&client->ring->flags, flags);
 }
 
 /**
@@ -236,14 +244,20 @@ void mydev_ring_free(struct mydev_client *client)
  */
 void mydev_ring_begin(struct mydev_client *client)
 {
-	mydev_queue_trim(client);
-	mydev_queue_return_gap(client);
 	client->ring_error = 0;
-	/* An exchange from before must not succeed. */
-	client->ring_turn = (client->ring_turn | 1) + 1;
-	WRITE_ONCE(client->ring->tail, mydev_ring_tail(client));
+	/*
+	 * The page may be mapped since an earlier time: as in a seize, no exchange
+	 * succeeds until everything is there.
+	 */
+	client->ring_turn |= 1;
+	xchg(&client->ring->tail, mydev_ring_tail(client));
+	mydev_queue_trim(client);
+	mydev_queue_settle_gap(client);
 	mydev_ring_publish(client);
 	mydev_ring_tell(client);
+	mydev_ring_yield(client);
+	/* Pairs with the program's barrier between tail and flags, step 5. */
+	smp_mb();
 }
 
 /**
@@ -253,16 +267,36 @@ void mydev_ring_begin(struct mydev_client *client)
 void mydev_ring_end(struct mydev_client *client)
 {
 	mydev_ring_seize(client);
-	client->mode = MYDEV_MODE_STREAM;
+	WRITE_ONCE(client->mode, MYDEV_MODE_STREAM);
 	client->ring_error = 0;
 	client->dev->nr_rings--;
 	WRITE_ONCE(client->ring->flags, MYDEV_RING_ENDED);
+	mydev_queue_settle_gap(client);
 	/* What is left is no longer its own to take. */
 	client->ring_turn = (client->ring_turn | 1) + 1;
 	/* Pairs with the program's step 1: it sees the flag. */
 	smp_store_release(&client->ring->tail,
 			  client->ring_turn * MYDEV_RING_TURN |
 				  client->queue.fifo.kfifo.in);
+}
+
+/**
+ * mydev_rings_catch_up() - take out all that programs have given back
+ * @dev: the device
+ *
+ * Context: any in which rx_lock may be taken, without it.
+ */
+void mydev_rings_catch_up(struct mydev_device *dev)
+{
+	unsigned long flags;
+	bool behind;
+
+	do {
+		spin_lock_irqsave(&dev->rx_lock, flags);
+		mydev_rings_sync(dev);
+		behind = dev->rings_behind;
+		spin_unlock_irqrestore(&dev->rx_lock, flags);
+	} while (behind);
 }
 
 /**
@@ -277,7 +311,7 @@ int mydev_ring_wake(struct mydev_client *client)
 {
 	struct mydev_device *dev = client->dev;
 	unsigned long flags;
-	bool hungry;
+	bool behind, hungry;
 	int ret;
 
 	spin_lock_irqsave(&dev->rx_lock, flags);
@@ -285,14 +319,17 @@ int mydev_ring_wake(struct mydev_client *client)
 		spin_unlock_irqrestore(&dev->rx_lock, flags);
 		return client->revoked ? -ESTALE : -EINVAL;
 	}
-	mydev_ring_sync(client, UINT_MAX);
+	mydev_ring_sync(client);
 	ret = mydev_client_end(client);
 	if (ret == -EAGAIN ||
 	    (!kfifo_is_empty(&client->queue.fifo) && !client->ring_error))
 		ret = 0;
+	behind = dev->rings_behind;
 	hungry = mydev_rx_hungry(dev);
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
 
+	if (behind)
+		mydev_rings_catch_up(dev);
 	if (hungry)
 		mydev_rx_refill(dev);
 	return ret;

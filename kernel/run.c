@@ -370,6 +370,7 @@ void mydev_rx_unpause(struct mydev_device *dev, u32 event)
 		rx->error = 0;
 		if (rx->state == MYDEV_STATE_FAILED)
 			rx->state = MYDEV_STATE_RECOVERING;
+		mydev_rings_tell(dev);
 	}
 	if (!--rx->pauses && rx->wanted && !dev->gone)
 		mod_delayed_work(system_wq, &rx->work, 0);

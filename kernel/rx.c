@@ -314,6 +314,7 @@ void mydev_rx_refill(struct mydev_device *dev)
 	struct mydev_rx *rx = &dev->rx;
 	struct mydev_transfer *transfer;
 	unsigned long flags;
+	bool again;
 
 	do {
 		spin_lock_irqsave(&dev->rx_lock, flags);
@@ -328,8 +329,14 @@ void mydev_rx_refill(struct mydev_device *dev)
 			}
 		} else {
 			rx->in_flight--;
+			/* There may be more to be had than was taken at once. */
+			again = transfer && dev->nr_rings &&
+				dev->rings_behind &&
+				rx->state == MYDEV_STATE_RUNNING;
 			transfer = NULL;
 		}
 		spin_unlock_irqrestore(&dev->rx_lock, flags);
-	} while (transfer && mydev_rx_submit(dev, transfer));
+		if (transfer)
+			again = mydev_rx_submit(dev, transfer);
+	} while (again);
 }

@@ -58,8 +58,9 @@ static void wrong_maps(void **state)
 	assert_errno(ioctl(writer, MYDEV_IOC_GET_MAP, &bad), EBADF);
 	assert_int_equal(try_sync(writer), EBADF);
 
-	/* Before ring mode there are no entries to be had. */
+	/* Before ring mode there is nothing to be had. */
 	assert_int_equal(try_sync(fd), EINVAL);
+	assert_no_map(fd, m.pool_offset, PAGE, PROT_READ, MAP_SHARED, EINVAL);
 	assert_no_map(fd, m.ring_offset, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, EINVAL);
 	assert_no_map(fd, m.entries_offset, PAGE, PROT_READ, MAP_SHARED, EINVAL);
 	configure(fd, .mode = MYDEV_MODE_RING);
@@ -77,6 +78,12 @@ static void wrong_maps(void **state)
 	assert_no_map(fd, m.entries_offset, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, EACCES);
 	assert_no_map(reader, m.ring_offset, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, EACCES);
 	assert_no_map(writer, 0, PAGE, PROT_READ, MAP_SHARED, EACCES);
+
+	/* Who cannot write can look. */
+	assert_ptr_not_equal(map_region(reader, m.pool_offset, m.pool_bytes, PROT_READ),
+			     MAP_FAILED);
+	assert_ptr_not_equal(map_region(reader, m.entries_offset, PAGE, PROT_READ), MAP_FAILED);
+	assert_ptr_not_equal(map_region(reader, m.ring_offset, PAGE, PROT_READ), MAP_FAILED);
 
 	/* Nor later. */
 	ring_open(&r, fd);
@@ -118,15 +125,20 @@ static void fixed_while_mapped(void **state)
 	char *pool;
 
 	(void)state;
+	config.mode = MYDEV_MODE_RING;
+	assert_int_equal(try_config(fd, config), 0);
 	/* Nobody asks for data here. */
 	pool = map_region(fd, m.pool_offset, m.pool_bytes, PROT_READ);
 	assert_int_equal(try_geometry(other, &g), EBUSY);
 	config.queue_depth = 10000;
 	assert_int_equal(try_config(fd, config), EBUSY);
-	/* Another one's queue is its own; a depth that fits the same queue is none. */
+	/* Another one's queue is its own. */
 	assert_int_equal(try_config(other, config), 0);
-	config.queue_depth = 1000;
+	/* Other settings can change. */
+	config = config_of(fd);
+	config.watermark = 1000;
 	assert_int_equal(try_config(fd, config), 0);
+	config.queue_depth = 10000;
 
 	/* Half of it is still mapped. */
 	assert_return_code(munmap(pool, m.pool_bytes / 2), errno);

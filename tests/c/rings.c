@@ -83,10 +83,11 @@ void ring_open(struct rings *r, int fd)
 	config.mode = MYDEV_MODE_RING;
 	assert_int_equal(try_config(fd, config), 0);
 	*r = (struct rings){ .fd = fd, .map = map_of(fd) };
+	/* From here on it asks for data, and the other two stay what they are. */
+	r->ring = map_or_fail(fd, r->map.ring_offset, r->map.ring_bytes, PROT_READ | PROT_WRITE);
+	r->map = map_of(fd);
 	r->pool = map_or_fail(fd, r->map.pool_offset, r->map.pool_bytes, PROT_READ);
 	r->entries = map_or_fail(fd, r->map.entries_offset, r->map.entries_bytes, PROT_READ);
-	/* From here on it asks for data. */
-	r->ring = map_or_fail(fd, r->map.ring_offset, r->map.ring_bytes, PROT_READ | PROT_WRITE);
 }
 
 void ring_close(struct rings *r)
@@ -103,7 +104,7 @@ uint64_t ring_tail(const struct rings *r)
 
 uint32_t ring_flags(const struct rings *r)
 {
-	return LOAD(r->ring->flags, __ATOMIC_RELAXED);
+	return LOAD(r->ring->flags, __ATOMIC_ACQUIRE);
 }
 
 bool ring_peek(const struct rings *r, struct mydev_ring_entry *entry, uint64_t *tail)
@@ -203,8 +204,12 @@ const char *ring_read(struct rings *r, struct records *records, uint64_t packets
 		if (take_one(r, records))
 			continue;
 		if (ring_flags(r) & MYDEV_RING_ENDED) {
+			int error = try_sync(r->fd);
+
+			if (!error)
+				continue;
 			snprintf(records->error, sizeof(records->error), "the ring has ended: %s",
-				 strerror(try_sync(r->fd)));
+				 strerror(error));
 			return records->error;
 		}
 		if (poll(&p, 1, 20000) != 1)

@@ -56,7 +56,8 @@
  *                mydev_map, or not in ring mode
  *    EACCES      not opened for reading; writable, and not struct mydev_ring; or
  *                that, and not opened for reading and writing
- *    EOPNOTSUPP  the interface has no bulk IN endpoint
+ *    EOPNOTSUPP  the interface has no bulk IN endpoint, or the kernel no rings
+ *    EINTR       the program is being killed
  *    ESTALE      the descriptor was revoked
  *
  *  write() and relatives, fsync()
@@ -99,7 +100,8 @@
  *                an endpoint that is not one of its bulk endpoints
  *    EBUSY       the geometry cannot change while somebody asks for data, has
  *                some queued or has the pool mapped, nor the queue depth while
- *                the ring is; another descriptor holds the lease
+ *                the ring is; ring mode while a read() of this descriptor is
+ *                under way; another descriptor holds the lease
  *    EAGAIN      what waits for its turn (transact, acquiring the lease): the
  *                descriptor is non-blocking, and a write() or exchange of
  *                somebody is under way
@@ -121,8 +123,8 @@
  *    EPOLLIN | EPOLLRDNORM   a blocking read() would return at once
  *    EPOLLOUT | EPOLLWRNORM  a blocking write() would begin at once
  *    EPOLLERR                the device failed or is unplugged, the descriptor
- *                            was revoked, or an error of sending waits to be
- *                            reported
+ *                            was revoked, its ring is broken (EPROTO), or an
+ *                            error of sending waits to be reported
  *    EPOLLHUP                the device is unplugged, or the descriptor revoked
  */
 #ifndef _LINUX_MYDEV_H
@@ -388,7 +390,8 @@ struct mydev_config {
  * @reserved: must be zero
  * @pool_bytes: memory for packets, at least @transfers + 2 times
  *	@transfer_size; rounded down to a multiple of @transfer_size
- * @max_pool_bytes: limit of @pool_bytes; ignored on the way in
+ * @max_pool_bytes: limit of @pool_bytes, and of the whole pages that its buffers
+ *	take; ignored on the way in
  *
  * The ring is the device's, so it changes for everybody: setting it needs a
  * descriptor that is open for writing, and nobody who asks for data. On ERANGE
@@ -616,9 +619,10 @@ struct mydev_event_record {
  * @pool_offset: offset of the packets' bytes
  * @pool_bytes: bytes of them
  *
- * The numbers hold as long as one of the three is mapped: until the last of
- * them is unmapped the queue depth of this descriptor and the geometry of the
- * device cannot change (EBUSY).
+ * The numbers hold while one of the three is mapped: until the last of them is
+ * unmapped the queue depth of this descriptor and the geometry of the device
+ * cannot change (EBUSY). @ring_offset and @ring_bytes are always the same, so map
+ * that first, then ask, then map the others.
  */
 struct mydev_map {
 	__u32 size;
@@ -653,16 +657,21 @@ struct mydev_map {
  * this page (shared, readable and writable), the entries and the pool (shared
  * and readable; writing is EACCES). Entry number i is at i modulo
  * mydev_map.entries; its bytes are in the pool, where all clients see the same
- * ones. As long as entries come, no call is needed. Mapping this page asks for
- * data, as poll() for input does. poll() waits for entries, by watermark and
- * latency bound.
+ * ones: also what the device had sent before this descriptor was opened, and
+ * what is just arriving. As long as entries come, no call is needed. Mapping this
+ * page asks for data, as poll() for input does, and needs a descriptor that is
+ * open for reading and writing. poll() waits for entries, by watermark and latency
+ * bound; it returns at once while there are some that were not given back.
  *
  * To take entries:
  *
- *  1. Read @tail. While its turn is odd the kernel is at work on the front of
- *     the ring, for some microseconds: read it again.
+ *  1. Read @tail, with acquire semantics. While its turn is odd the kernel is at
+ *     work on the front of the ring, for some microseconds: read it again. A
+ *     program with a real-time priority calls MYDEV_IOC_SYNC instead, which waits
+ *     for the kernel.
  *  2. Read @head, with acquire semantics: what it counts is complete. Where it
- *     equals the index of @tail there is no entry.
+ *     equals the index of @tail there is no entry. With MYDEV_RING_ENDED in
+ *     @flags, call MYDEV_IOC_SYNC then: 0 means to go on.
  *  3. Copy the entry, then, behind an acquire fence, read @tail again. If it
  *     has changed, the copy is worth nothing: start again.
  *  4. Use the packet where it lies.
@@ -671,21 +680,25 @@ struct mydev_map {
  *     behind several that were taken like this. Then, behind a full barrier,
  *     read @flags: with MYDEV_RING_NEED_WAKEUP, call MYDEV_IOC_SYNC.
  *
- * If the exchange fails, entries have been taken away (by the policy, or by
- * lapping, see mydev_info.stall_ms), maybe while they were used, and what was
- * read from the pool since step 1 may be something else: start again. The entry
- * that comes first is then a gap, which counts everything that was not given
- * back before. So an exchange that succeeds is the proof that the packet was
- * what it should be, and packets that were given back and packets in gaps are
- * together all that the device has delivered, and none twice.
+ * If the exchange fails, entries were taken away (by the policy, or by lapping,
+ * see mydev_info.stall_ms), maybe while they were used, and what was read from the
+ * pool since step 1 may be something else: start again. Where packets were taken
+ * away, the entry that comes first is then a gap, which counts all of them. So an
+ * exchange that succeeds is the proof that the packet was what it should be, and
+ * packets that were given back and packets in gaps are together all that the
+ * device has delivered, and none twice. Where a full ring drops its oldest
+ * packets, an eighth of the queue depth goes at once, which is the time that a
+ * program has from step 1 to step 5: it should take what it needs out of the pool.
  *
- * The kernel looks at @tail, and at nothing else that the program can write. An
- * index that is beyond @head or goes back, or a turn that is not the kernel's,
- * ends this client's stream (EPROTO) and nobody else's.
+ * The kernel looks at @tail, and at nothing else that the program can write. When
+ * it finds an index that is beyond @head or has gone back, or a turn that is not
+ * the kernel's, it ends this client's stream (EPROTO), and nobody else's. A new
+ * start is another mode, and then this one again.
  *
- * After an unplug, and after exec() or close() as long as another process has
- * it mapped, the memory stays what it was. After MYDEV_IOC_REVOKE access to it
- * raises SIGBUS.
+ * The memory stays what it was after an unplug, and as long as somebody has it
+ * mapped also after close(), without any descriptor. After MYDEV_IOC_REVOKE
+ * access to it raises SIGBUS. System calls can copy from the pool, but not pin it:
+ * O_DIRECT, vmsplice() and the like fail with EFAULT.
  *
  * MYDEV_IOC_SYNC (mydev_select.value must be zero) makes the kernel look at
  * @tail at once. It returns 0 where there are entries or more may come, else
