@@ -58,16 +58,14 @@ unsigned int mydev_queue_slots(unsigned int depth)
  */
 int mydev_queue_alloc(struct mydev_queue *queue, unsigned int depth)
 {
-	size_t slots = mydev_queue_slots(depth);
+	size_t bytes = mydev_queue_slots(depth) * sizeof(*queue->slots);
 
 	/* Whole pages without anything old in them: clients may map them. */
-	queue->slots =
-		__vmalloc(array_size(slots, sizeof(*queue->slots)),
-			  GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+	queue->slots = __vmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+						__GFP_NOWARN);
 	if (!queue->slots)
 		return -ENOMEM;
-	return kfifo_init(&queue->fifo, queue->slots,
-			  slots * sizeof(*queue->slots));
+	return kfifo_init(&queue->fifo, queue->slots, bytes);
 }
 
 /**
