@@ -28,6 +28,8 @@
 
 #include <linux/mydev.h>
 
+#include "libmydev-client.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -78,6 +80,24 @@ int mydev_open(const char *name, int flags, struct mydev **dev);
  * Return: as mydev_open()
  */
 int mydev_open_query(const char *name, struct mydev **dev);
+
+/** MYDEV_ANY_ID - any vendor, or any product. */
+#define MYDEV_ANY_ID (-1)
+
+/**
+ * mydev_open_match() - open the device that has these ids and this serial number
+ * @id_vendor: idVendor, or MYDEV_ANY_ID
+ * @id_product: idProduct, or MYDEV_ANY_ID
+ * @serial: serial number, or NULL for any
+ * @flags: as for mydev_open()
+ * @dev: where the new object goes; free it with mydev_close()
+ *
+ * With nothing given, it is the only device that there is.
+ *
+ * Return: as mydev_list_match(), or as mydev_open()
+ */
+int mydev_open_match(int id_vendor, int id_product, const char *serial,
+		     int flags, struct mydev **dev);
 
 /**
  * mydev_open_fd() - make an object of a descriptor that is open already
@@ -526,6 +546,21 @@ const struct mydev_entry *mydev_list_by_devnum(const struct mydev_list *list,
  */
 int mydev_list_find(const struct mydev_list *list, const char *name,
 		    const struct mydev_entry **entry);
+
+/**
+ * mydev_list_match() - the one entry that has these ids and this serial number
+ * @list: the list
+ * @id_vendor: idVendor, or MYDEV_ANY_ID
+ * @id_product: idProduct, or MYDEV_ANY_ID
+ * @serial: serial number, or NULL for any
+ * @entry: where the entry goes
+ *
+ * Return: 0, -ENOENT for none, -ENOTUNIQ for several, of which @entry is the
+ *	first
+ */
+int mydev_list_match(const struct mydev_list *list, int id_vendor,
+		     int id_product, const char *serial,
+		     const struct mydev_entry **entry);
 
 /** mydev_entry_name() - "mydev0". */
 const char *mydev_entry_name(const struct mydev_entry *entry);

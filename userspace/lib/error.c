@@ -24,6 +24,10 @@ const char *mydev_strerror(int err)
 		return "in use: it has all its clients, somebody holds the lease, or a change waits for readers";
 	case -ENOBUFS:
 		return "data was lost here because this reader fell behind; read on, and faster";
+	case -ENOSPC:
+		return "as many packets are held as can be; release some";
+	case -ENOTUNIQ:
+		return "more than one device is meant; name its node or its serial number";
 	case -EMSGSIZE:
 		return "the next record needs a larger buffer; it is not lost, read again";
 	case -ERANGE:
@@ -51,7 +55,7 @@ const char *mydev_strerror(int err)
 	case -EPROTONOSUPPORT:
 		return "driver and program have different ABIs; install both from one release";
 	case -EPROTO:
-		return "sysfs has something unexpected; install driver and program of one release";
+		return "sysfs or a ring has something unexpected; install driver and program of one release";
 	case -EINVAL:
 		return "a size or flag is not allowed; this is an error of the program";
 	case -EAGAIN:

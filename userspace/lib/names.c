@@ -21,6 +21,7 @@ static const char *const states[] = {
 static const char *const modes[] = {
 	[MYDEV_MODE_STREAM] = "stream",
 	[MYDEV_MODE_PACKET] = "packet",
+	[MYDEV_MODE_RING] = "ring",
 };
 
 static const char *const policies[] = {

@@ -28,12 +28,13 @@ static int only_device(char **path)
 
 	if (status)
 		return status;
-	switch (mydev_list_count(list)) {
+	switch (mydev_list_match(list, MYDEV_ANY_ID, MYDEV_ANY_ID, NULL,
+				 &entry)) {
 	case 0:
-		status = no_device();
+		*path = need(strdup(mydev_entry_path(entry)));
 		break;
-	case 1:
-		*path = need(strdup(mydev_entry_path(mydev_list_get(list, 0))));
+	case -ENOENT:
+		status = no_device();
 		break;
 	default:
 		complain("there is more than one device; say which:");
