@@ -18,7 +18,7 @@ static void content(void **state)
 
 	assert_int_equal(mydev_client_has_ring(client), way_is_ring(state));
 	verify_from(&v, counter);
-	feed(300, "65-3000");
+	feed(300, "65-1000");
 	for (unsigned int i = 0; i < wanted; i++) {
 		struct mydev_packet p = next(client);
 
@@ -124,7 +124,7 @@ static void held(void **state)
 
 	assert_int_equal(max, MYDEV_CLIENT_HELD);
 	verify_from(&v, next_counter());
-	feed(2 * max, "1000-3000");
+	feed(2 * max, "500-1000");
 	for (i = 0; i < max; i++)
 		p[i] = next(client);
 	assert_int_equal(mydev_client_next(client, &more, 0), -ENOSPC);
