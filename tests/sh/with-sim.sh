@@ -3,11 +3,13 @@
 #
 # with-sim.sh PROGRAM [mydev-sim options...]: plugs in a simulated device, runs
 # build/tests/PROGRAM with it (its KTAP is the output of this script), and takes
-# everything down again, after which the driver must be unloadable.
+# everything down again, after which the driver must be unloadable. A PROGRAM with
+# a / is relative to the top of the project.
 # shellcheck source-path=SCRIPTDIR/../..
 . "$SRC/tests/sim/gadget.sh"
 
-PROGRAM=$1
+PROGRAM=$BUILD/tests/$1
+[[ $1 != */* ]] || PROGRAM=$SRC/$1
 shift
 NAME=sim
 export UDC=dummy_udc.0
@@ -32,9 +34,9 @@ stall=/sys/class/mydev/mydev0/stall_ms
 [ ! -e $stall ] || echo 0 >$stall || give_up "writing to $stall"
 
 # What cmocka calls a test that was skipped is "not ok".
-"$BUILD/tests/$PROGRAM" | sed -u 's/^not ok \([0-9]* # SKIP\)/ok \1/'
+"$PROGRAM" | sed -u 's/^not ok \([0-9]* # SKIP\)/ok \1/'
 status=${PIPESTATUS[0]}
-[ "$status" -eq 0 ] || echo "# $PROGRAM: exit status $status"
+[ "$status" -eq 0 ] || echo "# ${PROGRAM##*/}: exit status $status"
 
 # Also a test of its own: whatever the program did, nothing of it is left.
 gadget_destroy_all || { echo "# with-sim: the gadget is not destroyed" && status=1; }

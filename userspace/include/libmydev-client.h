@@ -108,6 +108,18 @@ struct mydev *mydev_client_device(const struct mydev_client *client);
 bool mydev_client_has_ring(const struct mydev_client *client);
 
 /**
+ * mydev_client_fd() - a descriptor to wait for what comes, among others
+ * @client: the client
+ *
+ * It is readable when there may be something that was not there when
+ * mydev_client_next() said -EAGAIN, with a @timeout_ms of 0. So: take until it
+ * says that, then wait for this descriptor. Unlike that of the device, it is not
+ * readable because of packets that are held. It stays the library's. A struct
+ * mydev_loop does all this by itself.
+ */
+int mydev_client_fd(struct mydev_client *client);
+
+/**
  * mydev_client_held_max() - packets that can be held at once
  *
  * MYDEV_CLIENT_HELD, or the depth of the queue where that is less.

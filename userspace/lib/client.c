@@ -145,6 +145,12 @@ bool mydev_client_has_ring(const struct mydev_client *client)
 	return client->way == &ring_way;
 }
 
+int mydev_client_fd(struct mydev_client *client)
+{
+	client->waited_for = true;
+	return client->epoll;
+}
+
 unsigned int mydev_client_held_max(const struct mydev_client *client)
 {
 	return client->held_max;
@@ -178,19 +184,23 @@ int mydev_client_next(struct mydev_client *client, struct mydev_packet *packet,
 	int64_t end = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
 	int left = timeout_ms;
 	struct epoll_event event;
-	int ret;
+	int ret, n;
 
 	for (;;) {
 		ret = take(client, packet);
-		if (ret != -EAGAIN || !timeout_ms)
+		if (ret != -EAGAIN || (!timeout_ms && !client->waited_for))
 			return ret;
 		if (timeout_ms > 0) {
 			left = end - now_ms();
 			if (left <= 0)
 				return -ETIMEDOUT;
 		}
-		if (epoll_wait(client->epoll, &event, 1, left) < 0)
+		/* Where it is not for waiting, it is to take back the edge. */
+		n = epoll_wait(client->epoll, &event, 1, left);
+		if (n < 0)
 			return -errno;
+		if (!n && !timeout_ms)
+			return -EAGAIN;
 	}
 }
 

@@ -17,14 +17,12 @@ struct source;
  *	number is set already
  * @give: give back all up to and with this number, which are held; -ENOBUFS
  *	where they have been taken away
- * @pending: is there something that no descriptor tells about?
  * @close: undo @open
  */
 struct way {
 	int (*open)(struct mydev_client *client);
 	int (*take)(struct mydev_client *client, struct mydev_packet *packet);
 	int (*give)(struct mydev_client *client, uint64_t number);
-	bool (*pending)(const struct mydev_client *client);
 	void (*close)(struct mydev_client *client);
 };
 
@@ -46,6 +44,7 @@ struct mydev_client {
 	unsigned int held_max;
 	uint32_t old_mode;
 	int epoll;
+	bool waited_for;       /* somebody else waits for @epoll */
 	struct source *source; /* in an event loop */
 };
 

@@ -170,17 +170,9 @@ static int copy_give(struct mydev_client *client, uint64_t number)
 	return 0;
 }
 
-static bool copy_pending(const struct mydev_client *client)
-{
-	const struct copy *copy = client->state;
-
-	return copy->last && copy->last->left;
-}
-
 const struct way copy_way = {
 	.open = copy_open,
 	.take = copy_take,
 	.give = copy_give,
-	.pending = copy_pending,
 	.close = copy_close,
 };

@@ -134,7 +134,10 @@ static void client_end(struct client_source *cs, int error)
 		cs->callbacks.end(cs->client, error, cs->arg);
 }
 
-/* A callback may have removed the client, or even freed it. */
+/*
+ * The descriptor tells once of what comes, so either all is taken, or the client
+ * is due again. A callback may have removed the client, or even freed it.
+ */
 static int dispatch_client(struct source *source)
 {
 	struct client_source *cs = (struct client_source *)source;
@@ -175,8 +178,9 @@ int mydev_loop_add(struct mydev_loop *loop, struct mydev_client *client,
 	cs = calloc(1, sizeof(*cs));
 	if (!cs)
 		return -ENOMEM;
-	cs->source.fd = mydev_fd(client->dev);
-	cs->source.due = client->way->pending(client);
+	cs->source.fd = mydev_client_fd(client);
+	/* What is there already may have been told to somebody else. */
+	cs->source.due = true;
 	cs->source.dispatch = dispatch_client;
 	cs->source.free = free_client_source;
 	cs->client = client;

@@ -268,16 +268,9 @@ static int ring_give(struct mydev_client *client, uint64_t number)
 	return 0;
 }
 
-static bool ring_pending(const struct mydev_client *client)
-{
-	(void)client;
-	return false;
-}
-
 const struct way ring_way = {
 	.open = ring_open,
 	.take = ring_take,
 	.give = ring_give,
-	.pending = ring_pending,
 	.close = ring_close,
 };

@@ -1,0 +1,468 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the Python module promises, with the simulated device of with-sim.sh."""
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+SRC = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(SRC / "userspace" / "python"))
+os.environ.setdefault("LIBMYDEV", str(SRC / "userspace" / "libmydev.so.0"))
+import mydev  # noqa: E402
+
+NODE = os.environ["MYDEV_NODE"]
+MASK = (1 << 64) - 1
+
+
+# ------------------------------------------------------------ simulated device
+
+def sim(command):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(os.environ["SIM_SOCKET"])
+        s.sendall(command.encode() + b"\n")
+        reply = s.makefile().readline().strip()
+    assert reply.startswith("ok"), f"{command}: {reply}"
+    return dict(word.split("=", 1) for word in reply.split() if "=" in word)
+
+
+def feed(count, size="1000"):
+    sim(f"size {size}")
+    sim(f"count {count}")
+
+
+def wait_for(condition, seconds=20):
+    """For states that no event tells of."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.005)
+
+
+def next_counter():
+    return int(sim("stats")["next"])
+
+
+def quiet():
+    return sim("stats")["state"] == "quiet"
+
+
+def plug(on):
+    Path(os.environ["GADGET_UDC"]).write_text(os.environ["UDC"] if on else "\n")
+    wait_for(lambda: os.path.exists(NODE) == on)
+
+
+def expected(counter, length):
+    """A packet of the simulated device, see tests/sim/pattern.h; without its checksum."""
+    first = counter * 0xd1342543de82ef95
+    words = [(first + i * 0x9e3779b97f4a7c15) & MASK for i in range((length - 24 + 7) // 8)]
+    return struct.pack("<IIQ", 0x5d0c7a9b, length, counter), struct.pack(f"<{len(words)}Q", *words)[:length - 24]
+
+
+def check_bytes(data, counter):
+    data = bytes(data)
+    head, payload = expected(counter, len(data))
+    assert data[:16] == head, f"packet {counter} has another header"
+    assert data[24:] == payload, f"packet {counter} has other bytes"
+
+
+def fresh():
+    """One device, plugged in and quiet, and all that it had to send was read."""
+    for command in ("count 0", "rate max", "resume"):
+        sim(command)
+    if not os.path.exists(NODE):
+        plug(True)
+    with mydev.open(NODE) as device, device.packets() as packets:
+        while not quiet():
+            for _ in iter(lambda: drain(packets), None):
+                pass
+
+
+def drain(packets):
+    try:
+        return packets.next(0)
+    except BlockingIOError:
+        return None
+
+
+def mapped(address):
+    """Is that where a device's memory is mapped?"""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        begin, end = (int(x, 16) for x in line.split(None, 1)[0].split("-"))
+        if begin <= address < end:
+            return line.endswith(NODE)
+    return False
+
+
+class raises:
+    """The block has to end with just this exception, and errno where one is given."""
+
+    def __init__(self, kind, number=None):
+        self.kind, self.number = kind, number
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, _):
+        assert kind is not None, f"no {self.kind.__name__}"
+        if kind is not self.kind:
+            return False
+        self.value = value
+        assert self.number in (None, getattr(value, "errno", None)), f"{value!r}"
+        return True
+
+
+# ----------------------------------------------------------------------- tests
+
+TESTS = []
+
+
+def promise(words):
+    def add(function):
+        TESTS.append((words, function))
+        return function
+    return add
+
+
+def both_ways(words):
+    def add(function):
+        TESTS.append((f"ring: {words}", lambda: function(True)))
+        TESTS.append((f"copy: {words}", lambda: function(False)))
+        return function
+    return add
+
+
+@promise("devices are listed, and opened by name, ids and serial number")
+def opening():
+    info, = mydev.devices()
+    with info.open() as device:
+        assert device.path == NODE
+    assert info.path == NODE and info.id_vendor == 0x1209 and info.id_product == 1 and info.serial and info.readable
+    for how in ({"name": info.path}, {}, {"name": info.index}, {"name": info.name}, {"serial": info.serial},
+                {"vid": 0x1209, "pid": 1, "mode": "r"}):
+        with mydev.open(**how) as device:
+            assert device.path == NODE and device.info()["id_vendor"] == 0x1209 and device.stats()["clients"] == 1
+        assert device.closed
+    with raises(FileNotFoundError) as what:
+        mydev.open("mydev9")
+    assert "plugged in" in str(what.value) and what.value.filename == "mydev9"
+    with raises(FileNotFoundError):
+        mydev.open(serial="nobody's")
+    with raises(OSError, errno.ENXIO):
+        mydev.open("/dev/null")
+    with raises(ValueError):
+        mydev.open(0, serial="x")
+    with raises(ValueError):
+        mydev.open(mode="x")
+    with raises(ValueError):
+        device.stats()
+
+
+@promise("a byte stream")
+def stream():
+    with mydev.open(mode="r") as device:
+        counter = next_counter()
+        feed(5)
+        data = b""
+        while len(data) < 5000:
+            data += device.read(1234)
+        for i in range(5):
+            check_bytes(data[i * 1000:(i + 1) * 1000], counter + i)
+        buffer = bytearray(600)
+        feed(1)
+        count = device.readinto(buffer)
+        assert bytes(buffer[:16]) == expected(counter + 5, 1000)[0] and count == 600
+        with raises(OSError, errno.EBADF):
+            device.write(b"x")
+
+
+@both_ways("packets, with their numbers, times and every byte")
+def content(ring):
+    with mydev.open() as device, device.packets(ring=ring) as packets:
+        assert packets.has_ring == ring
+        counter, sequence, before = next_counter(), device.stats()["packets"], 0
+        feed(80, "65-1000")
+        for i, packet in zip(range(80), packets):
+            assert isinstance(packet, mydev.Packet) and packet.sequence == sequence + i and packet.timestamp_ns >= before
+            assert packet.status == 0 and not packet.continues and len(packet) == len(packet.data)
+            before = packet.timestamp_ns
+            check_bytes(packet.data, counter + i)
+        assert packets.held == 1
+    assert packet.released
+    with raises(ValueError):
+        packets.next()
+
+
+@promise("the bytes are where the kernel has them, and read-only")
+def zero_copy():
+    import numpy
+
+    with mydev.open() as device:
+        with device.packets() as packets:
+            counter = next_counter()
+            feed(2)
+            packet = packets.next()
+            array = numpy.frombuffer(packet.data, dtype="<u8", offset=24)
+            assert mapped(array.__array_interface__["data"][0])
+            assert array.tobytes() == expected(counter, 1000)[1]
+            assert not array.flags.writeable
+            with raises(TypeError):
+                packet.data[0] = 1
+            with raises(BufferError):
+                packet.release()
+            del array
+            packet.release()
+            packets.next()
+        feed(1)
+        with device.packets(ring=False) as packets:
+            packet = packets.next()
+            assert not mapped(numpy.frombuffer(packet.data, dtype="u1").__array_interface__["data"][0])
+
+
+@both_ways("a packet is held as long as a view of it is in use")
+def lifetime(ring):
+    with mydev.open() as device, device.packets(ring=ring) as packets:
+        counter = next_counter()
+        feed(30)
+        first = packets.next()
+        view = first.data[24:]
+        for i in range(1, 11):
+            check_bytes(packets.next().data, counter + i)
+        assert packets.held == 11
+        assert view == expected(counter, 1000)[1]
+        with raises(BufferError):
+            first.release()
+        with raises(BufferError):
+            packets.close()
+        with raises(BufferError):
+            device.close()
+        view.release()
+        packets.next()
+        assert packets.held == 1 and first.released
+        with raises(ValueError):
+            bytes(first)
+        with packets.next() as packet:
+            check_bytes(packet, counter + 12)
+        assert packet.released and packets.held == 0
+        with packets.next() as packet:
+            view = packet.data
+        assert not packet.released
+        check_bytes(view, counter + 13)
+        del view
+        packets.next()
+        assert packet.released
+
+
+@both_ways("more views than can be held are an error, and not a wait without end")
+def too_many(ring):
+    with mydev.open() as device, device.packets(ring=ring) as packets:
+        counter = next_counter()
+        feed(100, "100")
+        views = [packets.next().data for _ in range(packets.held_max)]
+        with raises(BufferError):
+            packets.next()
+        for i, view in enumerate(views):
+            check_bytes(view, counter + i)
+        views.clear()
+        del view
+        check_bytes(packets.next().data, counter + packets.held_max)
+
+
+@promise("a packet that was taken away is PacketLost, and then comes the gap")
+def taken_away():
+    with mydev.open() as device:
+        device.configure(policy="drop-oldest", queue_depth=4)
+        assert device.config()["policy"] == "drop-oldest" and device.config()["queue_depth"] == 4
+        with device.packets() as packets:
+            feed(1)
+            packets.next()
+            feed(30)
+            wait_for(lambda: device.stats()["client_packets"] == 31 and device.stats()["client_lost_packets"])
+            lost = good = 0
+            failed = False
+            while item := drain_lossy(packets):
+                failed = failed or item is mydev.PacketLost
+                lost += getattr(item, "packets", 0)
+                good += isinstance(item, mydev.Packet)
+            assert lost == device.stats()["client_lost_packets"], (lost, device.stats())
+            assert failed and good == 31 - lost <= 4
+        with raises(TypeError):
+            device.configure(colour=1)
+        with raises(ValueError):
+            device.configure(policy="none")
+
+
+def drain_lossy(packets):
+    try:
+        return drain(packets)
+    except mydev.PacketLost:
+        return mydev.PacketLost
+
+
+@both_ways("a stall is an event, in its place")
+def an_event(ring):
+    with mydev.open() as device, device.packets(ring=ring) as packets:
+        sim("stall")
+        item = packets.next(20)
+        assert isinstance(item, mydev.Event) and item.name == "stall" and item.status == -errno.EPIPE, item
+        counter = next_counter()
+        feed(1)
+        check_bytes(packets.next(20).data, counter)
+
+
+@both_ways("waiting ends in time, and by signals whose handler raises")
+def waiting(ring):
+    def handler(*_):
+        seen.append(1)
+        if len(seen) == 2:
+            raise KeyError("from the handler")
+
+    with mydev.open() as device, device.packets(ring=ring) as packets:
+        with raises(BlockingIOError, errno.EAGAIN):
+            packets.next(0)
+        begin = time.monotonic()
+        with raises(TimeoutError, errno.ETIMEDOUT):
+            packets.next(0.05)
+        assert time.monotonic() - begin >= 0.049
+        with raises(ValueError):
+            packets.next(-1)
+        seen = []
+        old = signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+        try:
+            with raises(KeyError):
+                packets.next()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, old)
+        assert len(seen) == 2
+
+
+@both_ways("asyncio: other tasks run while none comes, and nothing spins")
+def asynchronous(ring):
+    async def ticker():
+        while True:
+            ticks.append(1)
+            await asyncio.sleep(0.01)
+
+    async def read(packets, counter):
+        kept = None
+        count = 0
+        async for packet in packets:
+            check_bytes(packet.data, counter + count)
+            kept = kept or packet.data
+            count += 1
+            if count == 40:
+                break
+        # One is still held, and that is no reason to wake up.
+        cpu, wall = time.process_time(), time.monotonic()
+        with raises(TimeoutError):
+            await asyncio.wait_for(anext(packets), 0.5)
+        used, passed = time.process_time() - cpu, time.monotonic() - wall
+        assert used < passed / 2 + 0.1, f"{used} s of work in {passed} s of waiting"
+        check_bytes(kept, counter)
+
+    async def run():
+        with mydev.open() as device, device.packets(ring=ring) as packets:
+            task = asyncio.create_task(ticker())
+            counter = next_counter()
+            sim("rate 200")
+            feed(40, "100-1000")
+            try:
+                await read(packets, counter)
+            finally:
+                task.cancel()
+
+    ticks = []
+    asyncio.run(run())
+    assert len(ticks) > 5
+
+
+@promise("asyncio: an unplug ends the iteration")
+def asynchronous_end():
+    async def run():
+        with mydev.open() as device, device.packets() as packets:
+            feed(3)
+            wait_for(lambda: device.stats()["client_packets"] >= 3)
+            plug(False)
+            count = 0
+            with raises(mydev.Unplugged, errno.ENODEV):
+                async for item in packets:
+                    count += isinstance(item, mydev.Packet)
+            assert count == 3
+
+    asyncio.run(run())
+
+
+@both_ways("unplugged: all that came, then Unplugged; what is held stays")
+def unplugged(ring):
+    with mydev.open() as device, device.packets(ring=ring) as packets:
+        counter = next_counter()
+        feed(3)
+        wait_for(lambda: device.stats()["client_packets"] >= 3)
+        plug(False)
+        views = [packets.next().data for _ in range(3)]
+        with raises(mydev.Unplugged, errno.ENODEV) as what:
+            while True:
+                assert not isinstance(packets.next(), mydev.Packet)
+        assert "plug it in" in str(what.value) and what.value.filename == NODE
+        for i, view in enumerate(views):
+            check_bytes(view, counter + i)
+        del view
+        views.clear()
+
+
+@promise("sending: a question and its answer, control requests, the lease")
+def sending():
+    sim("echo on")
+    try:
+        with mydev.open() as device, mydev.open() as other:
+            device.configure(policy="drop-oldest")
+            assert device.transact(b"what is your name?") == b"what is your name?"
+            assert device.write(b"abc") == 3
+            device.sync()
+            assert device.control_in(0x01, 7, device.info()["interface_number"], 5) == bytes(range(7, 12))
+            with raises(BrokenPipeError, errno.EPIPE):
+                device.control_in(0x05, 0, device.info()["interface_number"], 1)
+            with device.lease():
+                with raises(OSError, errno.EBUSY):
+                    other.write(b"x")
+                with raises(TimeoutError, errno.ETIMEDOUT):
+                    with other.lease(0.05):
+                        pass
+            other.write(b"x")
+            other.sync()
+    finally:
+        sim("echo off")
+
+
+def main():
+    failed = 0
+    sim("echo off")
+    print("KTAP version 1", flush=True)
+    for number, (words, function) in enumerate(TESTS, 1):
+        try:
+            fresh()
+            function()
+            print(f"ok {number} {words}", flush=True)
+        except Exception as error:
+            failed += 1
+            where = error.__traceback__
+            lines = []
+            while where:
+                lines.append(f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}")
+                where = where.tb_next
+            print(f"# {error!r} at {' < '.join(reversed(lines))}\nnot ok {number} {words}", flush=True)
+    print(f"1..{len(TESTS)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
