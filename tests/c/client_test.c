@@ -161,7 +161,7 @@ static void held_of_a_short_queue(void **state)
 	assert_int_equal(mydev_get_config(dev, &config, sizeof(config)), 0);
 	config.queue_depth = 3;
 	assert_int_equal(mydev_set_config(dev, &config, sizeof(config)), 0);
-	assert_int_equal(mydev_client_new(dev, way_of(state), &client), 0);
+	client = client_of(dev, way_of(state));
 	assert_int_equal(mydev_client_held_max(client), 3);
 	feed(20, "1000");
 	for (int i = 0; i < 3; i++)
@@ -280,15 +280,13 @@ static void revoked(void **state)
 static struct mydev_client *open_dropping(void **state, unsigned int depth)
 {
 	struct mydev *dev = device_open(O_RDWR);
-	struct mydev_client *client;
 	struct mydev_config config;
 
 	assert_int_equal(mydev_get_config(dev, &config, sizeof(config)), 0);
 	config.policy = MYDEV_POLICY_DROP_OLDEST;
 	config.queue_depth = depth;
 	assert_int_equal(mydev_set_config(dev, &config, sizeof(config)), 0);
-	assert_int_equal(mydev_client_new(dev, way_of(state), &client), 0);
-	return client;
+	return client_of(dev, way_of(state));
 }
 
 /* Packets in gaps, and packets that were released with 0, from now to the end. */
@@ -478,23 +476,32 @@ static void words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BOTH_WAYS("numbers, times, lengths and every byte", content),
-		PROMISE_DEFAULTS("both ways bring the same", both_the_same),
-		PROMISE_DEFAULTS("the ring's packets are in the device's memory", no_copy),
-		BOTH_WAYS("many can be held, and are released in order", held),
-		BOTH_WAYS("no more can be held than the queue has", held_of_a_short_queue),
-		BOTH_WAYS("waits as long as was said, and for what comes", waiting),
-		BOTH_WAYS("what is there is taken, whatever the watermark", watermark),
-		BOTH_WAYS("unplugged: all that came, then ENODEV; what is held stays", unplugged),
-		PROMISE_DEFAULTS("revoked: ESTALE, where it reads", revoked),
-		BOTH_WAYS("what is lost is a gap in its place", gaps),
-		BOTH_WAYS("a packet that was taken away is told at its release", taken_away),
-		RING_ONLY("one that is held is told also when the next was taken",
+		WITH_RING("numbers, times, lengths and every byte", content),
+		WITH_COPY("numbers, times, lengths and every byte", content),
+		PROMISE_CLIENTS("both ways bring the same", both_the_same),
+		PROMISE_CLIENTS("the ring's packets are in the device's memory", no_copy),
+		WITH_RING("many can be held, and are released in order", held),
+		WITH_COPY("many can be held, and are released in order", held),
+		WITH_RING("no more can be held than the queue has", held_of_a_short_queue),
+		WITH_COPY("no more can be held than the queue has", held_of_a_short_queue),
+		WITH_RING("waits as long as was said, and for what comes", waiting),
+		WITH_COPY("waits as long as was said, and for what comes", waiting),
+		WITH_RING("what is there is taken, whatever the watermark", watermark),
+		WITH_COPY("what is there is taken, whatever the watermark", watermark),
+		WITH_RING("unplugged: all that came, then ENODEV; what is held stays", unplugged),
+		WITH_COPY("unplugged: all that came, then ENODEV; what is held stays", unplugged),
+		PROMISE_CLIENTS("revoked: ESTALE, where it reads", revoked),
+		WITH_RING("what is lost is a gap in its place", gaps),
+		WITH_COPY("what is lost is a gap in its place", gaps),
+		WITH_RING("a packet that was taken away is told at its release", taken_away),
+		WITH_COPY("a packet that was taken away is told at its release", taken_away),
+		WITH_RING("one that is held is told also when the next was taken",
 			  taken_away_and_on),
-		BOTH_WAYS("a stall is an event in its place", events),
-		PROMISE_DEFAULTS("each way of misuse has its errno", errors),
-		PROMISE_DEFAULTS("opened by ids and by serial number", by_what_it_is),
-		PROMISE_DEFAULTS("each error has words of its own", words),
+		WITH_RING("a stall is an event in its place", events),
+		WITH_COPY("a stall is an event in its place", events),
+		PROMISE_CLIENTS("each way of misuse has its errno", errors),
+		PROMISE_CLIENTS("opened by ids and by serial number", by_what_it_is),
+		PROMISE_CLIENTS("each error has words of its own", words),
 	};
 
 	return run_promises(tests);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "packets.h"
 
-#define ZLP_EVERY 10
+#define ZLP_EVERY   10
+#define MAX_CLIENTS 16
+
+/* Of this test; what it maps stays a client, also when its descriptor is closed. */
+static struct mydev_client *clients[MAX_CLIENTS];
 
 unsigned int way_ring = MYDEV_CLIENT_RING;
 unsigned int way_copy = MYDEV_CLIENT_COPY;
@@ -26,14 +30,32 @@ struct mydev *device_open(int flags)
 	return dev;
 }
 
-struct mydev_client *client_open_as(unsigned int flags)
+int fresh_clients(void **state)
+{
+	for (int i = 0; i < MAX_CLIENTS; i++) {
+		if (clients[i])
+			client_close(clients[i]);
+	}
+	return fresh_defaults(state);
+}
+
+struct mydev_client *client_of(struct mydev *dev, unsigned int flags)
 {
 	struct mydev_client *client;
-	int ret = mydev_client_new(device_open(O_RDWR), flags, &client);
+	int ret = mydev_client_new(dev, flags, &client), i = 0;
 
 	if (ret)
 		fail_msg("mydev_client_new: %s: %s", strerror(-ret), mydev_strerror(ret));
+	while (clients[i])
+		i++;
+	assert_true(i < MAX_CLIENTS);
+	clients[i] = client;
 	return client;
+}
+
+struct mydev_client *client_open_as(unsigned int flags)
+{
+	return client_of(device_open(O_RDWR), flags);
 }
 
 struct mydev_client *client_open(void **state)
@@ -45,6 +67,10 @@ void client_close(struct mydev_client *client)
 {
 	struct mydev *dev = mydev_client_device(client);
 
+	for (int i = 0; i < MAX_CLIENTS; i++) {
+		if (clients[i] == client)
+			clients[i] = NULL;
+	}
 	mydev_client_free(client);
 	mydev_close(dev);
 }

@@ -10,17 +10,23 @@
 
 #include "settings.h"
 
+/* As fresh_defaults(), and the clients of a test that has failed are closed. */
+int fresh_clients(void **state);
+#define PROMISE_CLIENTS(_words, _fn) \
+	{ \
+		_words, _fn, fresh_clients, NULL, NULL \
+	}
+
 extern unsigned int way_ring;
 extern unsigned int way_copy;
 
-#define RING_ONLY(_words, _fn) \
+#define WITH_RING(_words, _fn) \
 	{ \
-		_words, _fn, fresh_defaults, NULL, &way_ring \
+		"ring: " _words, _fn, fresh_clients, NULL, &way_ring \
 	}
-#define BOTH_WAYS(_words, _fn) \
-	RING_ONLY("ring: " _words, _fn), \
+#define WITH_COPY(_words, _fn) \
 	{ \
-		"copy: " _words, _fn, fresh_defaults, NULL, &way_copy \
+		"copy: " _words, _fn, fresh_clients, NULL, &way_copy \
 	}
 
 /* The flags for mydev_client_new() of a test by either way. */
@@ -28,7 +34,8 @@ unsigned int way_of(void **state);
 bool way_is_ring(void **state);
 
 struct mydev *device_open(int flags);
-/* A client with a device of its own, and both closed. */
+/* A client of this device, a client with a device of its own, and both closed. */
+struct mydev_client *client_of(struct mydev *dev, unsigned int flags);
 struct mydev_client *client_open_as(unsigned int flags);
 struct mydev_client *client_open(void **state);
 void client_close(struct mydev_client *client);

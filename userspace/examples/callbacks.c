@@ -15,15 +15,10 @@ static void on_packet(struct mydev_client *client, const struct mydev_packet *pa
 {
 	(void)client;
 	(void)arg;
+	if (packet->type == MYDEV_RECORD_GAP)
+		fprintf(stderr, "lost: %" PRIu64 " packets\n", packet->gap_packets);
 	/* Here, and not any longer, packet->data is where the bytes are. */
 	fwrite(packet->data, 1, packet->length, stdout);
-}
-
-static void on_gap(struct mydev_client *client, const struct mydev_packet *packet, void *arg)
-{
-	(void)client;
-	(void)arg;
-	fprintf(stderr, "lost: %" PRIu64 " packets\n", packet->gap_packets);
 }
 
 static void on_end(struct mydev_client *client, int error, void *arg)
@@ -35,15 +30,20 @@ static void on_end(struct mydev_client *client, int error, void *arg)
 int main(int argc, char **argv)
 {
 	static const struct mydev_callbacks callbacks = { .packet = on_packet,
-							  .gap = on_gap,
+							  .gap = on_packet,
 							  .end = on_end };
 	struct mydev_client *client;
 	struct mydev_loop *loop;
 	struct mydev *dev;
 	int end = 0, ret = mydev_open(argc > 1 ? argv[1] : "0", O_RDWR, &dev);
 
-	if (ret || (ret = mydev_client_new(dev, 0, &client)) || (ret = mydev_loop_new(&loop)) ||
-	    (ret = mydev_loop_add(loop, client, &callbacks, sizeof(callbacks), &end))) {
+	if (!ret)
+		ret = mydev_client_new(dev, 0, &client);
+	if (!ret)
+		ret = mydev_loop_new(&loop);
+	if (!ret)
+		ret = mydev_loop_add(loop, client, &callbacks, sizeof(callbacks), &end);
+	if (ret) {
 		fprintf(stderr, "callbacks: %s\n", mydev_strerror(ret));
 		return 1;
 	}

@@ -24,10 +24,10 @@ int main(int argc, char **argv)
 	struct mydev_config config;
 	static char buf[1 << 18];
 	struct mydev *dev = NULL;
-	FILE *file;
+	FILE *file = argc > 1 ? fopen(argv[1], "w") : NULL;
 	ssize_t n;
 
-	if (argc < 2 || !(file = fopen(argv[1], "w"))) {
+	if (!file) {
 		perror("usage: record FILE [DEVICE]");
 		return 2;
 	}

@@ -25,7 +25,7 @@ struct block {
 	uint64_t end;
 	const void *pos;
 	size_t left;
-	_Alignas(8) char data[];
+	__u64 data[];
 };
 
 /**

@@ -45,16 +45,20 @@ struct ring {
 	bool begun;
 };
 
+/* NULL with errno */
 static void *map_part(const struct mydev *dev, __u64 offset, __u64 bytes,
 		      int prot)
 {
-	void *part;
+	void *part = MAP_FAILED;
 
 	/* A 32-bit program may not have room for all of it. */
-	if (bytes != (size_t)bytes)
+	errno = ENOMEM;
+	if (bytes == (size_t)bytes)
+		part = mmap(NULL, bytes, prot, MAP_SHARED, mydev_fd(dev),
+			    offset);
+	if (part == MAP_FAILED)
 		return NULL;
-	part = mmap(NULL, bytes, prot, MAP_SHARED, mydev_fd(dev), offset);
-	return part == MAP_FAILED ? NULL : part;
+	return part;
 }
 
 static void ring_close(struct mydev_client *client)
@@ -84,7 +88,6 @@ static int ring_open(struct mydev_client *client)
 	ret = device_request(dev, MYDEV_IOC_GET_MAP, map, sizeof(*map));
 	if (ret)
 		goto close;
-	errno = ENOMEM;
 	ring->entries = map_part(dev, map->entries_offset, map->entries_bytes,
 				 PROT_READ);
 	if (!ring->entries)
