@@ -19,12 +19,12 @@ all: modules userspace
 
 help:
 	@echo 'make modules [KVER=release] [KDIR=headers]  the driver, kernel/mydev.ko (default: the running kernel)'
-	@echo 'make userspace           the tool, userspace/mydevctl'
+	@echo 'make userspace           the library and the tool, userspace/mydevctl'
 	@echo 'make demo                plugs an emulated device into a virtual machine and shows three readers'
 	@echo 'make check               all tests on all kernels; tests/run --help for a part of them'
 	@echo 'make lint                all static checks'
 	@echo 'make deps                installs the Debian packages that all this needs'
-	@echo 'make install             the tool, under DESTDIR and PREFIX ($(PREFIX))'
+	@echo 'make install             library and tool, under DESTDIR and PREFIX ($(PREFIX))'
 	@echo 'make modules_install     the driver of KVER, under DESTDIR'
 	@echo 'make clean               removes what was built; the cache $(CACHE) stays'
 

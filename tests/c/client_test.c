@@ -3,7 +3,10 @@
  * The packets of libmydev: from the mapped ring and by reading, which has to
  * make no difference but where it is said to.
  */
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "packets.h"
 
@@ -111,6 +114,45 @@ give_back:
 	}
 	client_close(a);
 	client_close(b);
+}
+
+#define NO_SECCOMP 77
+
+/* All but read(), write() and the end kills, once it has what it needs. */
+static int take_without_a_call(void *arg)
+{
+	struct mydev_client *client;
+	struct mydev_packet p;
+	struct mydev *dev;
+	int good = 0;
+
+	(void)arg;
+	if (mydev_open(node, O_RDWR, &dev) || mydev_client_new(dev, MYDEV_CLIENT_RING, &client))
+		return 1;
+	while (stats_of_client(client).client_queued_packets < 50)
+		nap();
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
+		return NO_SECCOMP;
+	while (good < 50 && !mydev_client_next(client, &p, -1) && !mydev_client_release(client, &p))
+		good++;
+	syscall(SYS_exit, good == 50 ? 0 : 2);
+	return 3;
+}
+
+static void no_call(void **state)
+{
+	pid_t pid = spawn(take_without_a_call, NULL);
+	int status;
+
+	(void)state;
+	await(state_is("running"));
+	feed(50, "1000");
+	status = reap(pid, 20);
+	if (status == NO_SECCOMP) {
+		print_message("this kernel has no seccomp\n");
+		skip();
+	}
+	assert_int_equal(status, 0);
 }
 
 /* --- holding ---------------------------------------------------------------- */
@@ -480,6 +522,7 @@ int main(void)
 		WITH_COPY("numbers, times, lengths and every byte", content),
 		PROMISE_CLIENTS("both ways bring the same", both_the_same),
 		PROMISE_CLIENTS("the ring's packets are in the device's memory", no_copy),
+		PROMISE_CLIENTS("and taken without any system call", no_call),
 		WITH_RING("many can be held, and are released in order", held),
 		WITH_COPY("many can be held, and are released in order", held),
 		WITH_RING("no more can be held than the queue has", held_of_a_short_queue),

@@ -84,7 +84,7 @@ struct mydev_packet {
  * Return: 0, or
  *	-EBADF	@dev is not for reading; or not for reading and writing, and
  *		MYDEV_CLIENT_RING was asked for;
- *	-EBUSY	the descriptor has a client already, or is being read;
+ *	-EBUSY	the descriptor has a client with a ring, or is being read;
  *	-EOPNOTSUPP	the interface sends nothing; or the driver has no ring,
  *		and MYDEV_CLIENT_RING was asked for;
  *	-EINVAL	@flags has something else in it;
