@@ -88,6 +88,14 @@ static int ring_open(struct mydev_client *client)
 	ret = device_request(dev, MYDEV_IOC_GET_MAP, map, sizeof(*map));
 	if (ret)
 		goto close;
+	ring->ring = map_part(dev, map->ring_offset, map->ring_bytes,
+			      PROT_READ | PROT_WRITE);
+	if (!ring->ring)
+		goto close_errno;
+	/* Now that it is mapped, the other two stay as large as they are. */
+	ret = device_request(dev, MYDEV_IOC_GET_MAP, map, sizeof(*map));
+	if (ret)
+		goto close;
 	ring->entries = map_part(dev, map->entries_offset, map->entries_bytes,
 				 PROT_READ);
 	if (!ring->entries)
@@ -95,11 +103,6 @@ static int ring_open(struct mydev_client *client)
 	ring->pool =
 		map_part(dev, map->pool_offset, map->pool_bytes, PROT_READ);
 	if (!ring->pool)
-		goto close_errno;
-	/* The last, as it asks for data. */
-	ring->ring = map_part(dev, map->ring_offset, map->ring_bytes,
-			      PROT_READ | PROT_WRITE);
-	if (!ring->ring)
 		goto close_errno;
 	return 0;
 
