@@ -1,58 +1,54 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the readers of the benchmark have in common: the clock, the numbers on
+ * What the programs of the benchmark have in common: the clocks, the numbers on
  * their command lines, and the one line that each of them prints.
  */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 
-#include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 struct measure {
 	uint64_t start; /* ns; right before the first request */
 	uint64_t end;   /* ns; when the total was reached */
+	uint64_t begin; /* the same as start, in ticks of the stamps */
+	uint64_t idle;  /* ns that the processors had nothing to do, before start */
 	uint64_t bytes;
 	uint64_t requests; /* transfers or reads that brought bytes */
+	uint64_t *stamps;  /* when each of the first requests was seen, or NULL */
+	uint64_t max_stamps;
 };
 
-static inline uint64_t measure_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
+uint64_t measure_now(void);
 
 /* A size such as 65536, 64K, 64M or 1G; exits with a message if it is none. */
-static inline uint64_t measure_size(const char *what, const char *word, uint64_t max)
-{
-	uint64_t value, unit = 1;
-	char *end;
+uint64_t measure_size(const char *what, const char *word, uint64_t max);
 
-	errno = 0;
-	value = strtoull(word, &end, 10);
-	if (*end == 'K' || *end == 'M' || *end == 'G')
-		unit = *end == 'K' ? 1 << 10 : *end == 'M' ? 1 << 20 : 1 << 30;
-	if (end == word || *word == '-' || end[unit > 1] || errno || !value || value > max / unit) {
-		fprintf(stderr, "%s '%s': give a number from 1 to %llu, K, M or G may follow\n",
-			what, word, (unsigned long long)max);
-		exit(2);
-	}
-	return value * unit;
+/* Room for the stamps of so many requests; exits where there is no memory. */
+void measure_want_stamps(struct measure *m, uint64_t nr);
+
+/* One number per line; 0 or 1, after a message. */
+int measure_write_stamps(const struct measure *m, const char *path);
+
+void measure_begin(struct measure *m);
+void measure_print(const struct measure *m);
+
+/*
+ * The processor's time stamp counter: what the kernel's tracer has as a clock,
+ * too, and the only one that both of them tell in full resolution.
+ */
+static inline uint64_t measure_stamp(void)
+{
+	return __builtin_ia32_rdtsc();
 }
 
-static inline void measure_print(const struct measure *m)
+/* A request brought so many bytes. */
+static inline void measure_count(struct measure *m, uint64_t bytes)
 {
-	uint64_t ns = m->end - m->start;
-
-	printf("mib_s=%.1f requests_s=%.0f bytes=%llu requests=%llu ns=%llu\n",
-	       (double)m->bytes / 1048576 / ((double)ns / 1e9),
-	       (double)m->requests / ((double)ns / 1e9), (unsigned long long)m->bytes,
-	       (unsigned long long)m->requests, (unsigned long long)ns);
+	if (m->requests < m->max_stamps)
+		m->stamps[m->requests] = measure_stamp();
+	m->bytes += bytes;
+	m->requests++;
 }
 
 #endif

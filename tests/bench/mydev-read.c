@@ -3,10 +3,13 @@
  * Reads a total of bytes from a device node as fast as it can, and says how
  * fast that was. The bytes are counted, not looked at.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -3,10 +3,13 @@
  * Writes a total of bytes to a device node as fast as it can, and says how
  * fast that was: the time ends when fsync() says that the device has them all.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
