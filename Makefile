@@ -13,7 +13,8 @@ CACHE := $(or $(MYDEV_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mydev)
 KDIR ?= $(firstword $(wildcard /lib/modules/$(KVER)/build) \
 	$(patsubst %/release,%/headers,$(shell grep -lxF '$(KVER)' $(CACHE)/lanes/*/release 2>/dev/null)))
 
-.PHONY: all help modules userspace check demo lint deps install modules_install clean
+# bench/ is a directory, too.
+.PHONY: all help modules userspace check bench demo lint deps install modules_install clean
 
 all: modules userspace
 
@@ -22,6 +23,7 @@ help:
 	@echo 'make userspace           the library and the tool, userspace/mydevctl'
 	@echo 'make demo                plugs an emulated device into a virtual machine and shows three readers'
 	@echo 'make check               all tests on all kernels; tests/run --help for a part of them'
+	@echo 'make bench               measures the driver and its rivals; tests/bench/bench --help for a part'
 	@echo 'make lint                all static checks'
 	@echo 'make deps                installs the Debian packages that all this needs'
 	@echo 'make install             library and tool, under DESTDIR and PREFIX ($(PREFIX))'
@@ -48,6 +50,9 @@ install: userspace
 
 check:
 	tests/run
+
+bench:
+	tests/bench/bench
 
 demo:
 	tests/demo

@@ -1,64 +1,98 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Prints the figures of a benchmark run as tables, and judges them.
+"""The figures of the benchmark as tables for people, and the verdicts."""
 
-Usage: table.py CSV
+from figures import ICOUNT, SMP
 
-Each figure is the median of its runs; the last column compares it to libusb's
-asynchronous API. Exit status 1: a goal was missed."""
-
-import csv
-import statistics
-import sys
-from collections import defaultdict
-
+MACHINES = {ICOUNT: "one processor that counts instructions", SMP: "two processors, best run"}
+TITLES = {
+    "one": "one client, 32 KiB transfers",
+    "out": "to the device, 32 KiB transfers",
+    "xhci": "QEMU's usb-serial behind xHCI",
+    "usbip": "USB/IP over loopback",
+    "clients": "MiB/s for all clients together, each of which receives everything",
+    "sizes": "packets/s by bytes of a packet",
+    "latency": "from a completion to its being seen, us",
+    "memory": "memory of one more client, KiB",
+}
 REFERENCE = "libusb async"
-PACKET = 64
-# (scene, peer): how many times faster than libusb it has to be.
-GOALS = {("bulk", "mydev read"): 1.5, ("out", "mydev write"): 1.5}
 
 
-def load(path):
-    """The ns per byte of each run, by scene and peer."""
-    scenes = defaultdict(lambda: defaultdict(list))
-    with open(path, newline="") as file:
-        for row in csv.DictReader(file):
-            scenes[row["scene"]][row["peer"]].append(int(row["ns"]) / int(row["bytes"]))
-    return scenes
+def number(value):
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
 
 
-def show(scene, peers):
-    unit = "packets/s" if scene == "packets" else "MiB/s"
-    print(f"\n{scene:<28}{unit:>12}{'spread':>9}{'x libusb':>10}")
-    reference = statistics.median(peers[REFERENCE])
-    for peer, runs in peers.items():
-        middle = statistics.median(runs)
-        rate = 1e9 / middle / (PACKET if scene == "packets" else 1 << 20)
-        print(f"  {peer:<26}{rate:>12,.0f}{(max(runs) - min(runs)) / middle:>9.1%}{reference / middle:>10.2f}")
+def line(name, cells):
+    return f"  {name:<30}" + "".join(f"{cell:>14}" for cell in cells)
 
 
-def main():
-    if len(sys.argv) != 2:
-        print(__doc__, file=sys.stderr)
-        return 2
-    scenes = load(sys.argv[1])
-    for scene, peers in scenes.items():
-        if REFERENCE not in peers:
-            print(f"table.py: {sys.argv[1]} has no run of {REFERENCE} in scene {scene}", file=sys.stderr)
-            return 1
-        show(scene, peers)
-    print()
-    missed = 0
-    for (scene, peer), goal in GOALS.items():
-        runs = scenes[scene][peer]
-        if not runs:
-            print(f"table.py: {sys.argv[1]} has no run of {peer} in scene {scene}", file=sys.stderr)
-            return 1
-        ratio = statistics.median(scenes[scene][REFERENCE]) / statistics.median(runs)
-        missed += ratio < goal
-        print(f"{scene}, {peer}: {ratio:.2f} times {REFERENCE}, goal {goal}: {'missed' if ratio < goal else 'met'}")
-    return 1 if missed else 0
+def rates(figures, machine, scene):
+    """Rate, ratio to libusb, and what it costs the processors."""
+    peers = figures.peers(machine, scene)
+    def reference(peer):
+        kind = peer.partition("(")[2] if scene == "usbip" else ""
+        return figures.get(machine, scene, f"{REFERENCE} ({kind}" if kind else REFERENCE, "MiB/s")
+    yield line("", ["MiB/s", "x libusb", "busy us/MiB", "spread"])
+    for peer in peers:
+        rate = figures.get(machine, scene, peer, "MiB/s")
+        base = reference(peer)
+        spread = next(f.spread for f in figures.all if (f.machine, f.scene, f.peer, f.metric) == (machine, scene, peer, "MiB/s"))
+        yield line(peer, [number(rate), f"{rate / base:.2f}" if base else "-",
+                          number(figures.get(machine, scene, peer, "busy us/MiB")), f"{spread:.1%}"])
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def by_setting(figures, machine, scene, metric, scale=lambda _: 1):
+    settings = figures.settings(machine, scene)
+    yield line(metric, settings)
+    for peer in figures.peers(machine, scene):
+        cells = []
+        for setting in settings:
+            value = figures.get(machine, scene, peer, metric, setting)
+            cells.append(number(value and value * scale(setting)))
+        yield line(peer, cells)
+
+
+def clients(figures, machine, scene):
+    yield from by_setting(figures, machine, scene, "MiB/s", lambda nr: nr)
+    yield ""
+    yield from by_setting(figures, machine, scene, "busy us/MiB")
+
+
+def sizes(figures, machine, scene):
+    yield from by_setting(figures, machine, scene, "packets/s")
+    yield ""
+    yield from by_setting(figures, machine, scene, "ns/packet")
+
+
+def by_metric(metrics, scale=1):
+    def make(figures, machine, scene):
+        yield line("", metrics)
+        for peer in figures.peers(machine, scene):
+            yield line(peer, [f"{value * scale:.1f}" if value is not None else "-"
+                              for value in (figures.get(machine, scene, peer, m) for m in metrics)])
+    return make
+
+
+def memory(figures, machine, scene):
+    yield line("", ["all of it", "without ring"])
+    for peer in figures.peers(machine, scene):
+        yield line(peer, [f"{figures.get(machine, scene, peer, m) / 1024:.1f}"
+                          for m in ("bytes/client", "bytes/client without ring")])
+
+
+MAKERS = {"clients": clients, "sizes": sizes, "latency": by_metric(["median us", "99% us"]), "memory": memory}
+
+
+def show(figures):
+    for machine, description in MACHINES.items():
+        for scene in figures.scenes(machine):
+            print(f"\n{TITLES[scene]} [{description}]")
+            for text in MAKERS.get(scene, rates)(figures, machine, scene):
+                print(text)
+
+
+def show_verdicts(verdicts):
+    print("\ngoals")
+    for verdict in verdicts:
+        print(f"  {'met' if verdict.met else 'MISSED':<7} {verdict.what}: {verdict.found} ({verdict.goal})")
