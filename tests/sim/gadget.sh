@@ -245,7 +245,8 @@ sim_start() {
 	[ -d "$GADGET_ROOT/$name/functions/ffs.$name" ] ||
 		_gadget_fail "'$name' is no gadget of kind ffs" || return
 	mkdir -p "$run/ffs"
-	[ -e "$run/ffs/ep0" ] || mount -t functionfs "$name" "$run/ffs" || return
+	# Or else a file of that name, here, would be taken for what is to be mounted.
+	[ -e "$run/ffs/ep0" ] || mount --no-canonicalize -t functionfs "$name" "$run/ffs" || return
 	"$MYDEV_SIM" --daemon --socket "$run/socket" --pid-file "$run/pid" --log "$run/log" \
 		"$@" "$run/ffs" && return
 	umount "$run/ffs"
