@@ -179,21 +179,6 @@ struct page *mydev_pool_page(const struct mydev_pool *pool, u64 index)
 }
 
 /**
- * mydev_packet_buffer() - the buffer of an entry
- * @pool: the pool
- * @pkt: the entry
- *
- * Return: the buffer, NULL if the entry has none.
- */
-struct mydev_buffer *mydev_packet_buffer(const struct mydev_pool *pool,
-					 const struct mydev_packet *pkt)
-{
-	if (pkt->type != MYDEV_RECORD_PACKET || !pkt->buffer)
-		return NULL;
-	return &pool->buffers[pkt->buffer - 1];
-}
-
-/**
  * mydev_packet_place() - say where the bytes of a packet are
  * @pool: the pool
  * @pkt: the packet

@@ -631,6 +631,22 @@ struct mydev_client {
 	u64 failed_bytes;
 };
 
+/**
+ * mydev_packet_buffer() - the buffer of an entry
+ * @pool: the pool
+ * @pkt: the entry
+ *
+ * Return: the buffer, NULL if the entry has none.
+ */
+static inline struct mydev_buffer *
+mydev_packet_buffer(const struct mydev_pool *pool,
+		    const struct mydev_packet *pkt)
+{
+	if (pkt->type != MYDEV_RECORD_PACKET || !pkt->buffer)
+		return NULL;
+	return &pool->buffers[pkt->buffer - 1];
+}
+
 /* ids.c */
 int mydev_ids_parse(const char *ids, struct usb_device_id *table,
 		    unsigned int max);
@@ -642,8 +658,6 @@ void mydev_pool_free(struct mydev_pool *pool);
 struct mydev_buffer *mydev_buffer_fly(struct mydev_pool *pool);
 void mydev_buffer_land(struct mydev_buffer *buf);
 void mydev_buffer_get(struct mydev_buffer *buf);
-struct mydev_buffer *mydev_packet_buffer(const struct mydev_pool *pool,
-					 const struct mydev_packet *pkt);
 void mydev_packet_place(const struct mydev_pool *pool, struct mydev_packet *pkt,
 			const struct mydev_buffer *buf, u32 offset);
 struct page *mydev_pool_page(const struct mydev_pool *pool, u64 index);
@@ -663,6 +677,7 @@ void mydev_queue_free(struct mydev_queue *queue);
 void mydev_queue_replace(struct mydev_client *client,
 			 struct mydev_queue *queue);
 bool mydev_queue_pop(struct mydev_client *client, struct mydev_packet *pkt);
+void mydev_queue_read(struct mydev_client *client, unsigned int count);
 void mydev_queue_return_gap(struct mydev_client *client);
 void mydev_queue_trim(struct mydev_client *client);
 bool mydev_queue_has_gap(const struct mydev_client *client);
@@ -671,7 +686,7 @@ void mydev_queue_settle_gap(struct mydev_client *client);
 bool mydev_client_holds(const struct mydev_client *client);
 void mydev_clients_deliver(struct mydev_device *dev, struct mydev_packet *pkt);
 void mydev_clients_event(struct mydev_device *dev, u32 event, int status);
-unsigned int mydev_clients_room(struct mydev_device *dev);
+unsigned int mydev_clients_room(struct mydev_device *dev, bool *can_drop);
 bool mydev_clients_reclaim(struct mydev_device *dev);
 bool mydev_clients_waiting(struct mydev_device *dev);
 void mydev_clients_lap(struct mydev_device *dev);

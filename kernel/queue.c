@@ -30,6 +30,9 @@
 /* Entries beyond depth and transfers: gaps and events. */
 #define MYDEV_QUEUE_SPARE 16
 
+/* So many entries after each other are put into a ring between two looks at it. */
+#define MYDEV_RING_LOOK 8
+
 /* Of a full ring, one part of so many is dropped at once. */
 #define MYDEV_RING_PORTION 8
 
@@ -127,7 +130,8 @@ static bool mydev_queue_put(struct mydev_client *client,
 	if (buf)
 		mydev_buffer_get(buf);
 	client->held += mydev_packet_cost(client, pkt);
-	mydev_ring_publish(client);
+	if (client->mode == MYDEV_MODE_RING)
+		mydev_ring_publish(client);
 	return true;
 }
 
@@ -150,6 +154,32 @@ bool mydev_queue_pop(struct mydev_client *client, struct mydev_packet *pkt)
 	if (buf)
 		mydev_buffer_put(pool, buf);
 	return true;
+}
+
+/**
+ * mydev_queue_read() - take out entries that a program has read by itself
+ * @client: in ring mode
+ * @count: of the entries, no more than there are
+ */
+void mydev_queue_read(struct mydev_client *client, unsigned int count)
+{
+	struct __kfifo *fifo = &client->queue.fifo.kfifo;
+	struct mydev_pool *pool = &client->dev->pool;
+
+	for (; count; count--, fifo->out++) {
+		const struct mydev_packet *pkt =
+			&client->queue.slots[fifo->out & fifo->mask];
+		struct mydev_buffer *buf = mydev_packet_buffer(pool, pkt);
+
+		if (pkt->type != MYDEV_RECORD_PACKET)
+			continue;
+		client->read_packets++;
+		client->read_bytes += pkt->length;
+		if (!buf)
+			continue;
+		client->held -= mydev_packet_cost(client, pkt);
+		mydev_buffer_put(pool, buf);
+	}
 }
 
 /**
@@ -236,15 +266,16 @@ static bool mydev_queue_drop(struct mydev_client *client)
  */
 static bool mydev_queue_put_gap(struct mydev_client *client)
 {
-	struct mydev_packet gap = {
+	struct mydev_packet gap;
+
+	if (!client->tail_gap.packets)
+		return true;
+	gap = (struct mydev_packet){
 		.type = MYDEV_RECORD_GAP,
 		.seq = client->tail_gap.seq,
 		.gap.packets = client->tail_gap.packets,
 		.gap.bytes = client->tail_gap.bytes,
 	};
-
-	if (!gap.gap.packets)
-		return true;
 	if (!mydev_queue_put(client, &gap))
 		return false;
 	client->tail_gap.packets = 0;
@@ -384,9 +415,13 @@ static bool mydev_queue_make_room(struct mydev_client *client, u32 cost)
 	 * A program that is at the first entry of its ring needs some time until
 	 * it gives it back, and would never get there if each packet took one.
 	 */
-	if (client->mode == MYDEV_MODE_RING)
+	if (client->mode == MYDEV_MODE_RING) {
+		mydev_ring_sync(client);
+		if (mydev_queue_room(client, depth, cost))
+			return true;
 		depth -= depth / MYDEV_RING_PORTION;
-	mydev_ring_seize(client);
+		mydev_ring_seize(client);
+	}
 	/* It may have been lapped, and not be any more. */
 	room = mydev_client_holds(client);
 	while (!room) {
@@ -419,7 +454,10 @@ static bool mydev_queue_push(struct mydev_client *client,
 		return false;
 	}
 
-	mydev_ring_sync(client);
+	/* Not each time: the tail is in a cache line of the program's. */
+	if (client->mode == MYDEV_MODE_RING &&
+	    !(client->queue.fifo.kfifo.in % MYDEV_RING_LOOK))
+		mydev_ring_sync(client);
 	/*
 	 * There is a slot, but for a client that has changed its policy again and
 	 * again with its queue full: transfers that it did not hold up still come.
@@ -513,21 +551,27 @@ void mydev_clients_event(struct mydev_device *dev, u32 event, int status)
 /**
  * mydev_clients_room() - how many transfers may be in flight
  * @dev: the device
+ * @can_drop: set to whether some client has packets that may be dropped
  *
  * Return: what every client that holds the ring can still take, so that
  * whatever arrives finds a slot.
  */
-unsigned int mydev_clients_room(struct mydev_device *dev)
+unsigned int mydev_clients_room(struct mydev_device *dev, bool *can_drop)
 {
 	unsigned int room = UINT_MAX;
 	struct mydev_client *client;
 
+	*can_drop = false;
 	list_for_each_entry(client, &dev->clients, list) {
 		unsigned int len, limit;
 
-		if (!mydev_client_holds(client))
+		if (!client->member)
 			continue;
 		len = kfifo_len(&client->queue.fifo);
+		if (!mydev_client_holds(client)) {
+			*can_drop |= len;
+			continue;
+		}
 		limit = client->depth + dev->rx.nr;
 		room = min(room, len < limit ? limit - len : 0);
 	}
@@ -653,7 +697,7 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_clients_waiting);
 void mydev_clients_lap(struct mydev_device *dev)
 {
 	/* Either a queue is full, or the pool is dry. */
-	bool full = !mydev_clients_room(dev);
+	bool can_drop, full = !mydev_clients_room(dev, &can_drop);
 	struct mydev_client *client, *victim = NULL;
 	u64 oldest = U64_MAX;
 

@@ -64,7 +64,6 @@ static bool mydev_ring_take(struct mydev_client *client, u64 tail,
 			    unsigned int most)
 {
 	u32 given = (u32)tail - client->queue.fifo.kfifo.out;
-	struct mydev_packet pkt;
 
 	if (tail >> 32 != client->ring_turn ||
 	    given > kfifo_len(&client->queue.fifo)) {
@@ -76,13 +75,7 @@ static bool mydev_ring_take(struct mydev_client *client, u64 tail,
 	if (!given)
 		return true;
 
-	for (given = min(given, most); given; given--) {
-		mydev_queue_pop(client, &pkt);
-		if (pkt.type != MYDEV_RECORD_PACKET)
-			continue;
-		client->read_packets++;
-		client->read_bytes += pkt.length;
-	}
+	mydev_queue_read(client, min(given, most));
 	client->lapped = false;
 	mydev_client_left(client);
 	return true;

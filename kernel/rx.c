@@ -44,8 +44,15 @@ void mydev_rx_trouble(struct mydev_device *dev, int status)
 
 static bool mydev_rx_has_room(struct mydev_device *dev, unsigned int in_flight)
 {
-	return mydev_clients_room(dev) >= in_flight &&
-	       (dev->pool.nr_free || mydev_clients_reclaim(dev));
+	bool can_drop;
+
+	if (mydev_clients_room(dev, &can_drop) < in_flight)
+		return false;
+	if (dev->pool.nr_free)
+		return true;
+	/* The buffer that small packets go into may be all that is left. */
+	mydev_pool_seal(&dev->pool);
+	return dev->pool.nr_free || (can_drop && mydev_clients_reclaim(dev));
 }
 
 /**
@@ -277,8 +284,13 @@ void mydev_rx_complete(struct urb *urb)
 	again = mydev_rx_arm(dev, transfer);
 	if (!again)
 		mydev_rx_retire(dev, transfer);
-	/* Nobody else does it when programs give back memory without a call. */
-	hungry = dev->nr_rings && mydev_rx_hungry(dev);
+	/*
+	 * Nobody else does it when programs give back memory without a call. Where
+	 * there was none for this transfer, the next one tries again, if there is
+	 * a next one.
+	 */
+	hungry = dev->nr_rings && (again || !dev->rx.in_flight) &&
+		 mydev_rx_hungry(dev);
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
 
 	if (again)
