@@ -561,6 +561,7 @@ struct mydev_device {
  * @ring: what the client maps to take entries by itself, NULL before its first
  *	ring mode; the page is never exchanged
  * @ring_turn: turn of @ring, odd while it is seized
+ * @ring_flags: what the program was told last, MYDEV_RING_*
  * @ring_error: negative errno for a client that has put nonsense into it, or 0
  * @maps: mappings of this client, under @map_mutex; grows from 0 under rx_mutex
  *	only
@@ -615,6 +616,7 @@ struct mydev_client {
 
 	struct mydev_ring *ring;
 	u32 ring_turn;
+	u32 ring_flags;
 	int ring_error;
 	unsigned int maps;
 	bool unmapped;
@@ -684,6 +686,8 @@ bool mydev_queue_has_gap(const struct mydev_client *client);
 void mydev_queue_clear(struct mydev_client *client);
 void mydev_queue_settle_gap(struct mydev_client *client);
 bool mydev_client_holds(const struct mydev_client *client);
+unsigned int mydev_client_room(const struct mydev_client *client);
+u64 mydev_client_oldest(struct mydev_client *client);
 void mydev_clients_deliver(struct mydev_device *dev, struct mydev_packet *pkt);
 void mydev_clients_event(struct mydev_device *dev, u32 event, int status);
 unsigned int mydev_clients_room(struct mydev_device *dev, bool *can_drop);
@@ -705,8 +709,7 @@ void mydev_rings_sync(struct mydev_device *dev);
 void mydev_ring_seize(struct mydev_client *client);
 void mydev_ring_yield(struct mydev_client *client);
 void mydev_ring_publish(struct mydev_client *client);
-void mydev_ring_tell(struct mydev_client *client);
-void mydev_rings_tell(struct mydev_device *dev);
+bool mydev_rings_tell(struct mydev_device *dev);
 int mydev_ring_alloc(struct mydev_client *client);
 void mydev_ring_free(struct mydev_client *client);
 void mydev_ring_begin(struct mydev_client *client);
@@ -734,12 +737,9 @@ static inline void mydev_ring_publish(struct mydev_client *client)
 {
 }
 
-static inline void mydev_ring_tell(struct mydev_client *client)
+static inline bool mydev_rings_tell(struct mydev_device *dev)
 {
-}
-
-static inline void mydev_rings_tell(struct mydev_device *dev)
-{
+	return false;
 }
 
 static inline int mydev_ring_alloc(struct mydev_client *client)

@@ -549,6 +549,20 @@ void mydev_clients_event(struct mydev_device *dev, u32 event, int status)
 }
 
 /**
+ * mydev_client_room() - what a client that holds the ring can still take
+ * @client: the client
+ *
+ * Return: packets.
+ */
+unsigned int mydev_client_room(const struct mydev_client *client)
+{
+	unsigned int limit = client->depth + client->dev->rx.nr;
+	unsigned int len = kfifo_len(&client->queue.fifo);
+
+	return len < limit ? limit - len : 0;
+}
+
+/**
  * mydev_clients_room() - how many transfers may be in flight
  * @dev: the device
  * @can_drop: set to whether some client has packets that may be dropped
@@ -563,17 +577,12 @@ unsigned int mydev_clients_room(struct mydev_device *dev, bool *can_drop)
 
 	*can_drop = false;
 	list_for_each_entry(client, &dev->clients, list) {
-		unsigned int len, limit;
-
 		if (!client->member)
 			continue;
-		len = kfifo_len(&client->queue.fifo);
-		if (!mydev_client_holds(client)) {
-			*can_drop |= len;
-			continue;
-		}
-		limit = client->depth + dev->rx.nr;
-		room = min(room, len < limit ? limit - len : 0);
+		if (mydev_client_holds(client))
+			room = min(room, mydev_client_room(client));
+		else
+			*can_drop |= !kfifo_is_empty(&client->queue.fifo);
 	}
 	return room;
 }
@@ -605,12 +614,19 @@ static bool mydev_queue_in_the_way(struct mydev_client *client, u64 limit,
 	       (buf && mydev_packet_buffer(&client->dev->pool, &first) == buf);
 }
 
-/* The first packet or gap that a client has not read; U64_MAX for none. */
-static u64 mydev_client_oldest(struct mydev_client *client)
+/**
+ * mydev_client_oldest() - the first packet or gap that a client has not read
+ * @client: any client
+ *
+ * Return: its sequence number, U64_MAX for none.
+ */
+u64 mydev_client_oldest(struct mydev_client *client)
 {
-	struct mydev_packet pkt;
+	struct __kfifo *fifo = &client->queue.fifo.kfifo;
 
-	return kfifo_peek(&client->queue.fifo, &pkt) ? pkt.seq : U64_MAX;
+	if (fifo->in == fifo->out)
+		return U64_MAX;
+	return client->queue.slots[fifo->out & fifo->mask].seq;
 }
 
 /**
@@ -703,8 +719,7 @@ void mydev_clients_lap(struct mydev_device *dev)
 
 	list_for_each_entry(client, &dev->clients, list) {
 		if (!mydev_client_holds(client) ||
-		    (full && kfifo_len(&client->queue.fifo) <
-				     client->depth + dev->rx.nr))
+		    (full && mydev_client_room(client)))
 			continue;
 		if (mydev_client_oldest(client) < oldest) {
 			oldest = mydev_client_oldest(client);

@@ -53,6 +53,33 @@ static u64 mydev_ring_tail(const struct mydev_client *client)
 }
 
 /**
+ * mydev_ring_tell() - tell a program what it cannot see by its entries
+ * @client: in ring mode
+ * @oldest: the ring has stopped, and the holders that are furthest behind are at
+ *	the packet of this number; U64_MAX: it has not
+ *
+ * Return: true if the program is told that it is to call, and was not before.
+ */
+static bool mydev_ring_tell(struct mydev_client *client, u64 oldest)
+{
+	struct mydev_ring *ring = client->ring;
+	u32 before = client->ring_flags, flags = 0;
+
+	/* No memory comes free before all of these have given something back. */
+	if (oldest != U64_MAX && mydev_client_holds(client) &&
+	    (mydev_client_oldest(client) == oldest ||
+	     !mydev_client_room(client)))
+		flags |= MYDEV_RING_NEED_WAKEUP;
+	if (mydev_client_end(client) != -EAGAIN)
+		flags |= MYDEV_RING_ENDED;
+	client->ring_flags = flags;
+	/* Pairs with an acquiring look at the flags: the last entry is there. */
+	if (flags != before)
+		smp_store_release(&ring->flags, flags);
+	return flags & ~before & MYDEV_RING_NEED_WAKEUP;
+}
+
+/**
  * mydev_ring_take() - take out what the program has given back
  * @client: in ring mode, and it works
  * @tail: as the program has left it
@@ -68,7 +95,7 @@ static bool mydev_ring_take(struct mydev_client *client, u64 tail,
 	if (tail >> 32 != client->ring_turn ||
 	    given > kfifo_len(&client->queue.fifo)) {
 		client->ring_error = -EPROTO;
-		mydev_ring_tell(client);
+		mydev_ring_tell(client, U64_MAX);
 		mydev_client_arrived(client);
 		return false;
 	}
@@ -167,40 +194,33 @@ void mydev_ring_publish(struct mydev_client *client)
 }
 
 /**
- * mydev_ring_tell() - tell the program what it cannot see by its entries
- * @client: any client; in another mode the call does nothing
- */
-void mydev_ring_tell(struct mydev_client *client)
-{
-	const struct mydev_rx *rx = &client->dev->rx;
-	u32 flags = 0;
-
-	if (client->mode != MYDEV_MODE_RING)
-		return;
-	if (rx->state == MYDEV_STATE_RUNNING && !rx->in_flight)
-		flags |= MYDEV_RING_NEED_WAKEUP;
-	if (mydev_client_end(client) != -EAGAIN)
-		flags |= MYDEV_RING_ENDED;
-	/* Pairs with an acquiring look at the flags: the last entry is there. */
-	smp_store_release(&client->ring->flags, flags);
-}
-
-/**
  * mydev_rings_tell() - tell all programs that the ring stopped, goes on or ends
  * @dev: the device
  *
- * Where it stopped, the caller has to look at the tails once more afterwards.
+ * Return: true if the caller has to look at the tails once more: a program that
+ * is to call now may have moved its own before it could know.
  */
-void mydev_rings_tell(struct mydev_device *dev)
+bool mydev_rings_tell(struct mydev_device *dev)
 {
+	const struct mydev_rx *rx = &dev->rx;
 	struct mydev_client *client;
+	u64 oldest = U64_MAX;
+	bool again = false;
 
 	if (!dev->nr_rings)
-		return;
+		return false;
+	if (rx->state == MYDEV_STATE_RUNNING && !rx->in_flight) {
+		list_for_each_entry(client, &dev->clients, list)
+			if (mydev_client_holds(client))
+				oldest = min(oldest,
+					     mydev_client_oldest(client));
+	}
 	list_for_each_entry(client, &dev->clients, list)
-		mydev_ring_tell(client);
+		if (client->mode == MYDEV_MODE_RING)
+			again |= mydev_ring_tell(client, oldest);
 	/* Pairs with the program's barrier between tail and flags, step 5. */
 	smp_mb();
+	return again;
 }
 
 /**
@@ -247,10 +267,10 @@ void mydev_ring_begin(struct mydev_client *client)
 	mydev_queue_trim(client);
 	mydev_queue_settle_gap(client);
 	mydev_ring_publish(client);
-	mydev_ring_tell(client);
+	client->ring_flags = 0;
+	WRITE_ONCE(client->ring->flags, 0);
 	mydev_ring_yield(client);
-	/* Pairs with the program's barrier between tail and flags, step 5. */
-	smp_mb();
+	mydev_rings_tell(client->dev);
 }
 
 /**

@@ -314,6 +314,23 @@ bool mydev_rx_hungry(struct mydev_device *dev)
 }
 
 /**
+ * mydev_rx_retry() - is it worth to try once more?
+ * @dev: the device; a transfer could not fly
+ *
+ * Context: rx_lock held.
+ * Return: true if so.
+ */
+static bool mydev_rx_retry(struct mydev_device *dev)
+{
+	if (!dev->nr_rings || dev->rx.state != MYDEV_STATE_RUNNING)
+		return false;
+	/* There is more to be had than was taken at once. */
+	if (dev->rings_behind)
+		return true;
+	return !dev->rx.in_flight && mydev_rings_tell(dev);
+}
+
+/**
  * mydev_rx_refill() - put as many idle transfers in flight as there are buffers
  * @dev: the device
  *
@@ -341,10 +358,7 @@ void mydev_rx_refill(struct mydev_device *dev)
 			}
 		} else {
 			rx->in_flight--;
-			/* There may be more to be had than was taken at once. */
-			again = transfer && dev->nr_rings &&
-				dev->rings_behind &&
-				rx->state == MYDEV_STATE_RUNNING;
+			again = transfer && mydev_rx_retry(dev);
 			transfer = NULL;
 		}
 		spin_unlock_irqrestore(&dev->rx_lock, flags);

@@ -38,7 +38,6 @@ void mydev_rx_stall_work(struct work_struct *work)
 	struct mydev_device *dev =
 		container_of(work, struct mydev_device, rx.stall_work.work);
 	struct mydev_rx *rx = &dev->rx;
-	bool go = false;
 
 	spin_lock_irq(&dev->rx_lock);
 	if (rx->state != MYDEV_STATE_RUNNING || rx->in_flight ||
@@ -59,13 +58,12 @@ void mydev_rx_stall_work(struct work_struct *work)
 					 msecs_to_jiffies(rx->stall_ms))) {
 		mydev_clients_lap(dev);
 	}
-	go = mydev_rx_may_fly(dev, 1);
-	if (!go)
+	if (!mydev_rx_may_fly(dev, 1))
 		mydev_rx_watch(dev);
 	spin_unlock_irq(&dev->rx_lock);
 
-	if (go)
-		mydev_rx_refill(dev);
+	/* Also tells programs which of them are in the way now. */
+	mydev_rx_refill(dev);
 }
 
 /**

@@ -149,7 +149,6 @@ static bool read_events(struct sim *s)
  */
 static void handle_ep0(struct sim *s)
 {
-	s->ep0_looks = EP0_LOOKS;
 	while (s->control.state != CONTROL_BUSY) {
 		sim_drain(s->ep0_event);
 		if (!read_events(s))
@@ -200,14 +199,17 @@ static void dispatch(struct sim *s, int fd, int signals)
 	 */
 	if (fd == s->ep0_event) {
 		/* While the thread answers: it sees by itself that it need not. */
-		if (sim_drain(fd))
+		if (sim_drain(fd)) {
+			s->ep0_looks = EP0_LOOKS;
 			handle_ep0(s);
+		}
 	} else if (fd == s->control.timer) {
 		if (sim_drain(fd) && s->control.state == CONTROL_LATER)
 			control_answer(s);
 	} else if (fd == s->control.done) {
 		if (sim_drain(fd)) {
 			control_done(s);
+			s->ep0_looks = EP0_LOOKS;
 			handle_ep0(s);
 		}
 	} else if (fd == s->aio_event) {
@@ -254,8 +256,7 @@ static int loop(struct sim *s, int signals)
 		if (s->ep0_looks && s->control.state == CONTROL_IDLE) {
 			/* Others may keep us awake meanwhile. */
 			s->ep0_looks -= !n;
-			if (read_events(s))
-				handle_ep0(s);
+			handle_ep0(s);
 		}
 		for (unsigned int i = 0; i < s->alts; i++) {
 			in_pump(&s->alt[i]);
