@@ -406,22 +406,24 @@ static bool mydev_queue_room(const struct mydev_client *client,
  */
 static bool mydev_queue_make_room(struct mydev_client *client, u32 cost)
 {
-	bool room = mydev_queue_room(client, client->depth, cost);
+	bool is_ring = client->mode == MYDEV_MODE_RING;
 	unsigned int depth = client->depth;
+	bool room;
 
+	room = mydev_queue_room(client, depth, cost);
+	if (!room && is_ring) {
+		mydev_ring_sync(client);
+		room = mydev_queue_room(client, depth, cost);
+	}
 	if (room || client->policy == MYDEV_POLICY_DROP_NEWEST)
 		return room;
 	/*
 	 * A program that is at the first entry of its ring needs some time until
 	 * it gives it back, and would never get there if each packet took one.
 	 */
-	if (client->mode == MYDEV_MODE_RING) {
-		mydev_ring_sync(client);
-		if (mydev_queue_room(client, depth, cost))
-			return true;
+	if (is_ring)
 		depth -= depth / MYDEV_RING_PORTION;
-		mydev_ring_seize(client);
-	}
+	mydev_ring_seize(client);
 	/* It may have been lapped, and not be any more. */
 	room = mydev_client_holds(client);
 	while (!room) {

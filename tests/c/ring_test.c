@@ -267,6 +267,44 @@ static void drops_newest(void **state)
 	ring_close(&r);
 }
 
+/* A full ring is looked at although nothing is put into it. */
+static void full_without_a_call(void **state)
+{
+	/* To ask one's own descriptor would be a call. */
+	int fd = node_open(O_RDWR), other = node_open(O_WRONLY);
+	struct mydev_ring_entry entry;
+	struct rings r;
+	uint64_t tail;
+
+	(void)state;
+	configure(fd, .policy = MYDEV_POLICY_DROP_NEWEST, .queue_depth = 13);
+	ring_open(&r, fd);
+	for (unsigned int round = 0; round < 5; round++) {
+		uint64_t packets = 0, lost = 0, end = now() + 20;
+		uint64_t before = stats_of(other).packets;
+
+		feed(30, "1000");
+		await(stats_of(other).packets == before + 30);
+		/* What is full stays so until something is taken. */
+		while (ring_peek(&r, &entry, &tail)) {
+			packets += entry.type == MYDEV_RECORD_PACKET;
+			assert_true(ring_give_back(&r, tail, 1));
+		}
+		assert_in_range(packets, 12, 13);
+		feed(5, "1000");
+		for (packets = 0; packets < 5 && now() < end;) {
+			if (!ring_peek(&r, &entry, &tail))
+				continue;
+			packets += entry.type == MYDEV_RECORD_PACKET;
+			lost += entry.type == MYDEV_RECORD_GAP ? entry.packets : 0;
+			assert_true(ring_give_back(&r, tail, 1));
+		}
+		assert_int_equal(packets, 5);
+		assert_in_range(lost, 17, 18);
+	}
+	ring_close(&r);
+}
+
 /* In the midst of its use: the program is told by the exchange. */
 static void taken_away(void **state)
 {
@@ -558,6 +596,7 @@ int main(void)
 		PROMISE_RING("poll() does for the call", poll_wakes_too),
 		PROMISE_RING("drop-oldest: the gap is the first entry", drops_oldest),
 		PROMISE_RING("drop-newest: the gap is the last entry", drops_newest),
+		PROMISE_RING("drop-newest, and a program that never calls", full_without_a_call),
 		PROMISE_RING("taken away in use: the exchange says so", taken_away),
 		PROMISE_RING("lapped: one gap, and it goes on", lapped),
 		PROMISE_RING("a tail from nowhere: EPROTO, and nobody else notices", bad_tails),

@@ -638,7 +638,7 @@ struct mydev_map {
 };
 
 /* mydev_ring.flags */
-/* The device waits for memory: MYDEV_IOC_SYNC after tail has been moved. */
+/* The device waits for this client: MYDEV_IOC_SYNC after tail has been moved. */
 #define MYDEV_RING_NEED_WAKEUP (1U << 0)
 /* No more entries will come than are there; MYDEV_IOC_SYNC says why. */
 #define MYDEV_RING_ENDED (1U << 1)
