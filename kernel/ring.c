@@ -73,9 +73,10 @@ static bool mydev_ring_tell(struct mydev_client *client, u64 oldest)
 	if (mydev_client_end(client) != -EAGAIN)
 		flags |= MYDEV_RING_ENDED;
 	client->ring_flags = flags;
-	/* Pairs with an acquiring look at the flags: the last entry is there. */
-	if (flags != before)
+	if (flags != before) {
+		/* Pairs with an acquiring look at them: the last entry is there. */
 		smp_store_release(&ring->flags, flags);
+	}
 	return flags & ~before & MYDEV_RING_NEED_WAKEUP;
 }
 
