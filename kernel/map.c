@@ -19,6 +19,9 @@
 #define MYDEV_MAP_ENTRIES 0x1000000000ULL
 #define MYDEV_MAP_RING    0x2000000000ULL
 
+/* Pages that one fault maps. */
+#define MYDEV_MAP_AROUND 64
+
 /**
  * mydev_map_describe() - what can be mapped, and where it begins
  * @client: a member
@@ -56,10 +59,39 @@ static struct page *mydev_map_page(struct mydev_client *client, u64 index)
 	return mydev_pool_page(&client->dev->pool, index);
 }
 
+/**
+ * mydev_map_around() - map a page, and some of those behind it
+ * @client: not revoked
+ * @vmf: the fault
+ *
+ * Who looks at one page of a pool will soon look at all of them, and cannot ask
+ * for them before: what is I/O memory is not populated.
+ *
+ * Context: map_mutex held.
+ * Return: 0 or a negative errno.
+ */
+static int mydev_map_around(struct mydev_client *client, struct vm_fault *vmf)
+{
+	unsigned long address = vmf->address & PAGE_MASK;
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; !ret && i < MYDEV_MAP_AROUND && address < vma->vm_end;
+	     i++) {
+		struct page *page = mydev_map_page(client, vmf->pgoff + i);
+
+		ret = page ? vm_insert_page(vma, address, page) : -EFAULT;
+		if (i && ret)
+			return 0;
+		address += PAGE_SIZE;
+	}
+	return ret;
+}
+
 static vm_fault_t mydev_map_fault(struct vm_fault *vmf)
 {
 	struct mydev_client *client = vmf->vma->vm_private_data;
-	struct page *page = NULL;
 	unsigned int noio;
 	int ret = -EFAULT;
 
@@ -68,9 +100,7 @@ static vm_fault_t mydev_map_fault(struct vm_fault *vmf)
 	mutex_lock(&client->map_mutex);
 	/* What a revoked client had mapped may be gone. */
 	if (!READ_ONCE(client->revoked))
-		page = mydev_map_page(client, vmf->pgoff);
-	if (page)
-		ret = vm_insert_page(vmf->vma, vmf->address & PAGE_MASK, page);
+		ret = mydev_map_around(client, vmf);
 	mutex_unlock(&client->map_mutex);
 	memalloc_noio_restore(noio);
 
