@@ -511,19 +511,18 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_client_get_config);
 static void mydev_client_set_mode(struct mydev_client *client, u32 mode,
 				  struct mydev_queue *queue)
 {
-	bool was_ring = client->mode == MYDEV_MODE_RING;
+	bool begins;
 
-	if (was_ring && (mode != MYDEV_MODE_RING || queue->slots))
+	/* Another queue is another ring. */
+	if (client->mode == MYDEV_MODE_RING &&
+	    (mode != MYDEV_MODE_RING || queue->slots))
 		mydev_ring_end(client);
 	if (queue->slots)
 		mydev_queue_replace(client, queue);
-	if (mode == MYDEV_MODE_RING && client->mode != MYDEV_MODE_RING) {
-		WRITE_ONCE(client->mode, mode);
-		client->dev->nr_rings++;
+	begins = mode == MYDEV_MODE_RING && client->mode != MYDEV_MODE_RING;
+	WRITE_ONCE(client->mode, mode);
+	if (begins)
 		mydev_ring_begin(client);
-	} else {
-		WRITE_ONCE(client->mode, mode);
-	}
 }
 
 /**

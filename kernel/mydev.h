@@ -79,6 +79,9 @@
 #define MYDEV_DEFAULT_DEPTH 1024
 #define MYDEV_MAX_DEPTH     65536
 
+/* Entries that are moved or removed before others get the lock. */
+#define MYDEV_QUEUE_BATCH 256
+
 /* Limits of the ring of one device. */
 #define MYDEV_MAX_TRANSFERS     128
 #define MYDEV_MAX_TRANSFER_SIZE SZ_256K
@@ -649,6 +652,17 @@ mydev_packet_buffer(const struct mydev_pool *pool,
 	return &pool->buffers[pkt->buffer - 1];
 }
 
+/* The entry that tells a client of a gap. */
+static inline struct mydev_packet mydev_gap_entry(const struct mydev_gap *gap)
+{
+	return (struct mydev_packet){
+		.type = MYDEV_RECORD_GAP,
+		.seq = gap->seq,
+		.gap.packets = gap->packets,
+		.gap.bytes = gap->bytes,
+	};
+}
+
 /* ids.c */
 int mydev_ids_parse(const char *ids, struct usb_device_id *table,
 		    unsigned int max);
@@ -714,7 +728,6 @@ int mydev_ring_alloc(struct mydev_client *client);
 void mydev_ring_free(struct mydev_client *client);
 void mydev_ring_begin(struct mydev_client *client);
 void mydev_ring_end(struct mydev_client *client);
-void mydev_rings_catch_up(struct mydev_device *dev);
 int mydev_ring_wake(struct mydev_client *client);
 #else
 static inline void mydev_ring_sync(struct mydev_client *client)

@@ -36,9 +36,6 @@
 /* Of a full ring, one part of so many is dropped at once. */
 #define MYDEV_RING_PORTION 8
 
-/* Entries that are moved or removed before others get the lock. */
-#define MYDEV_QUEUE_BATCH 256
-
 /**
  * mydev_queue_slots() - slots of a queue that takes so many packets
  * @depth: packets
@@ -91,6 +88,13 @@ bool mydev_client_holds(const struct mydev_client *client)
 {
 	return client->demanded && !client->lapped && !client->ring_error &&
 	       client->policy == MYDEV_POLICY_LOSSLESS;
+}
+
+/* The entry of this index, which counts on for ever. */
+static struct mydev_packet *mydev_queue_at(const struct mydev_client *client,
+					   u32 index)
+{
+	return &client->queue.slots[index & client->queue.fifo.kfifo.mask];
 }
 
 /* What an entry costs the pool: its bytes if packed, else a whole buffer. */
@@ -168,7 +172,7 @@ void mydev_queue_read(struct mydev_client *client, unsigned int count)
 
 	for (; count; count--, fifo->out++) {
 		const struct mydev_packet *pkt =
-			&client->queue.slots[fifo->out & fifo->mask];
+			mydev_queue_at(client, fifo->out);
 		struct mydev_buffer *buf = mydev_packet_buffer(pool, pkt);
 
 		if (pkt->type != MYDEV_RECORD_PACKET)
@@ -270,12 +274,7 @@ static bool mydev_queue_put_gap(struct mydev_client *client)
 
 	if (!client->tail_gap.packets)
 		return true;
-	gap = (struct mydev_packet){
-		.type = MYDEV_RECORD_GAP,
-		.seq = client->tail_gap.seq,
-		.gap.packets = client->tail_gap.packets,
-		.gap.bytes = client->tail_gap.bytes,
-	};
+	gap = mydev_gap_entry(&client->tail_gap);
 	if (!mydev_queue_put(client, &gap))
 		return false;
 	client->tail_gap.packets = 0;
@@ -298,13 +297,7 @@ void mydev_queue_return_gap(struct mydev_client *client)
 	/* Only on the way into ring mode nothing has left. */
 	if (kfifo_is_full(&client->queue.fifo))
 		mydev_queue_drop(client);
-	fifo->out--;
-	client->queue.slots[fifo->out & fifo->mask] = (struct mydev_packet){
-		.type = MYDEV_RECORD_GAP,
-		.seq = client->gap.seq,
-		.gap.packets = client->gap.packets,
-		.gap.bytes = client->gap.bytes,
-	};
+	*mydev_queue_at(client, --fifo->out) = mydev_gap_entry(&client->gap);
 	client->gap.packets = 0;
 }
 
@@ -316,9 +309,8 @@ void mydev_queue_return_gap(struct mydev_client *client)
  */
 void mydev_queue_trim(struct mydev_client *client)
 {
-	struct __kfifo *fifo = &client->queue.fifo.kfifo;
 	struct mydev_packet *head =
-		&client->queue.slots[fifo->out & fifo->mask];
+		mydev_queue_at(client, client->queue.fifo.kfifo.out);
 
 	if (!client->head_offset)
 		return;
@@ -368,8 +360,7 @@ bool mydev_queue_has_gap(const struct mydev_client *client)
 	const struct __kfifo *fifo = &client->queue.fifo.kfifo;
 
 	return client->mode == MYDEV_MODE_RING && fifo->in != fifo->out &&
-	       client->queue.slots[fifo->out & fifo->mask].type ==
-		       MYDEV_RECORD_GAP;
+	       mydev_queue_at(client, fifo->out)->type == MYDEV_RECORD_GAP;
 }
 
 /**
@@ -597,7 +588,7 @@ static bool mydev_queue_first(struct mydev_client *client,
 	unsigned int i;
 
 	for (i = fifo->out; i != fifo->in; i++) {
-		*pkt = client->queue.slots[i & fifo->mask];
+		*pkt = *mydev_queue_at(client, i);
 		if (pkt->type != MYDEV_RECORD_GAP)
 			return true;
 	}
@@ -628,7 +619,7 @@ u64 mydev_client_oldest(struct mydev_client *client)
 
 	if (fifo->in == fifo->out)
 		return U64_MAX;
-	return client->queue.slots[fifo->out & fifo->mask].seq;
+	return mydev_queue_at(client, fifo->out)->seq;
 }
 
 /**

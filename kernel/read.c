@@ -160,12 +160,7 @@ static int mydev_read_gap(struct mydev_client *client,
 		return -ENOBUFS;
 	}
 
-	*pkt = (struct mydev_packet){
-		.type = MYDEV_RECORD_GAP,
-		.seq = client->gap.seq,
-		.gap.packets = client->gap.packets,
-		.gap.bytes = client->gap.bytes,
-	};
+	*pkt = mydev_gap_entry(&client->gap);
 	if (mydev_record_size(pkt) > want)
 		return -EMSGSIZE;
 	batch->nr = 1;

@@ -8,7 +8,7 @@
  * in and what has to leave. To it come
  *
  *   sync     look at the tail, and take out what the program has given back:
- *	      before each delivery, and whenever memory is short;
+ *	      at every eighth delivery, and whenever room or memory is short;
  *   seize    before entries are taken out at the front by us: from then on the
  *	      program's exchanges fail, as the turn is another;
  *   yield    afterwards: what was taken away is a gap at the front, and the turn
@@ -37,9 +37,6 @@
 
 /* The turn is the upper half of the tail; odd while the ring is seized. */
 #define MYDEV_RING_TURN BIT_ULL(32)
-
-/* Entries that are taken out before others get the lock. */
-#define MYDEV_RING_BATCH 256
 
 static bool mydev_ring_works(const struct mydev_client *client)
 {
@@ -124,7 +121,7 @@ void mydev_ring_sync(struct mydev_client *client)
 		return;
 	/* Pairs with the program's exchange: it has read what it gives back. */
 	tail = smp_load_acquire(&client->ring->tail);
-	if (mydev_ring_take(client, tail, MYDEV_RING_BATCH) &&
+	if (mydev_ring_take(client, tail, MYDEV_QUEUE_BATCH) &&
 	    (u32)tail != client->queue.fifo.kfifo.out)
 		client->dev->rings_behind = true;
 }
@@ -258,6 +255,7 @@ void mydev_ring_free(struct mydev_client *client)
  */
 void mydev_ring_begin(struct mydev_client *client)
 {
+	client->dev->nr_rings++;
 	client->ring_error = 0;
 	/*
 	 * The page may be mapped since an earlier time: as in a seize, no exchange
@@ -300,7 +298,7 @@ void mydev_ring_end(struct mydev_client *client)
  *
  * Context: any in which rx_lock may be taken, without it.
  */
-void mydev_rings_catch_up(struct mydev_device *dev)
+static void mydev_rings_catch_up(struct mydev_device *dev)
 {
 	unsigned long flags;
 	bool behind;

@@ -462,12 +462,17 @@ struct changer {
 	volatile int error;
 };
 
+static int change(struct changer *c)
+{
+	return c->resets ? reset_device(c->fd) : set_alternate(c->fd, !(c->done % 2));
+}
+
 static int changes(void *arg)
 {
 	struct changer *c = arg;
 
 	while (!c->end && !c->error) {
-		int error = c->resets ? reset_device(c->fd) : set_alternate(c->fd, !(c->done % 2));
+		int error = change(c);
 
 		c->done += !error;
 		c->error = error;
@@ -533,6 +538,9 @@ static void cut_short(bool resets)
 		} else {
 			unplug();
 			assert_int_equal(reap(pid, PROMPT), 0);
+			/* A device that leaves is silent before the hub tells. */
+			if (c->error == EIO)
+				await_within(PROMPT, (c->error = change(c)) != EIO);
 			if (c->error != ENODEV)
 				fail_msg("%s", strerror(c->error));
 			for (unsigned int i = 0; i < 2; i++) {

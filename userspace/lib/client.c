@@ -12,15 +12,13 @@
 
 #include "client.h"
 
-static int set_mode(const struct mydev *dev, uint32_t mode, uint32_t *old)
+static int set_mode(const struct mydev *dev, uint32_t mode)
 {
 	struct mydev_config config;
 	int ret = mydev_get_config(dev, &config, sizeof(config));
 
 	if (ret)
 		return ret;
-	if (old)
-		*old = config.mode;
 	if (config.mode == mode)
 		return 0;
 	config.mode = mode;
@@ -48,7 +46,7 @@ static int open_epoll(struct mydev_client *client)
 static int open_way(struct mydev_client *client, const struct way *way,
 		    uint32_t mode)
 {
-	int ret = set_mode(client->dev, mode, NULL);
+	int ret = set_mode(client->dev, mode);
 
 	if (ret)
 		return ret;
@@ -131,7 +129,7 @@ void mydev_client_free(struct mydev_client *client)
 	if (client->epoll >= 0)
 		close(client->epoll);
 	/* Fails where the device is gone, and then the mode does not matter. */
-	set_mode(client->dev, client->old_mode, NULL);
+	set_mode(client->dev, client->old_mode);
 	free(client);
 }
 
