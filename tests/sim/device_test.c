@@ -299,17 +299,28 @@ static void control_endpoint(void **state)
 			 LIBUSB_ERROR_PIPE);
 }
 
+/* Of a request that was not answered before its time, see handle_ep0(). */
+static double seconds_of_slow(uint8_t type, uint16_t length)
+{
+	uint64_t hurried;
+	double start;
+
+	do {
+		hurried = number("control_hurried");
+		start = now();
+		assert_int_equal(control(type, SIM_REQ_SLOW, 400, length), length);
+	} while (number("control_hurried") > hurried);
+	return now() - start;
+}
+
 static void control_slow(void **state)
 {
-	double start = now();
+	double start;
 
 	(void)state;
-	assert_int_equal(control(VENDOR_IN, SIM_REQ_SLOW, 400, 16), 16);
-	assert_true(now() - start >= 0.39);
+	assert_true(seconds_of_slow(VENDOR_IN, 16) >= 0.39);
 	assert_true(is_pattern(got, 400, 16));
-	start = now();
-	assert_int_equal(control(VENDOR_OUT, SIM_REQ_SLOW, 400, 0), 0);
-	assert_true(now() - start >= 0.39);
+	assert_true(seconds_of_slow(VENDOR_OUT, 0) >= 0.39);
 	start = now();
 	assert_int_equal(control(VENDOR_OUT, SIM_REQ_SLOW, 0, 0), 0);
 	assert_true(now() - start < 2);
