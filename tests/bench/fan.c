@@ -121,3 +121,18 @@ void fan_end(struct fan *fan)
 	for (i = 0; i < fan->nr; i++)
 		waitpid(fan->pids[i], NULL, 0);
 }
+
+int fan_run(unsigned int nr, const struct fan_work *work, void *arg, struct measure *m)
+{
+	struct fan fan;
+	int ret;
+
+	if (fan_start(&fan, nr, work, arg))
+		return 1;
+	measure_begin(m);
+	fan_go(&fan);
+	ret = fan_wait(&fan);
+	m->end = measure_now();
+	fan_end(&fan);
+	return ret;
+}

@@ -8,6 +8,8 @@
 
 #include <sys/types.h>
 
+#include "measure.h"
+
 #define FAN_MAX 256
 
 struct fan {
@@ -36,5 +38,8 @@ int fan_wait(struct fan *fan);
 
 /* Lets them end; for both outcomes of the above. */
 void fan_end(struct fan *fan);
+
+/* All of that, and how long it took from the beginning to the last one's end. */
+int fan_run(unsigned int nr, const struct fan_work *work, void *arg, struct measure *m);
 
 #endif

@@ -183,19 +183,10 @@ static int run_one(void *arg)
 static int run_many(struct task *task, unsigned int nr)
 {
 	static const struct fan_work work = { prepare_one, run_one };
-	struct measure *m = &task->measure;
-	struct fan fan;
-	int ret;
+	int ret = fan_run(nr, &work, task, &task->measure);
 
-	if (fan_start(&fan, nr, &work, task))
-		return 1;
-	measure_begin(m);
-	fan_go(&fan);
-	ret = fan_wait(&fan);
-	m->end = measure_now();
-	m->bytes = task->total;
-	m->requests = task->total / task->size;
-	fan_end(&fan);
+	task->measure.bytes = task->total;
+	task->measure.requests = task->total / task->size;
 	return ret;
 }
 

@@ -88,7 +88,7 @@ static int run(void *arg)
 
 static int start(struct task *task)
 {
-	int ret = ring_start(&task->ring, 0);
+	int ret = ring_start(&task->ring);
 
 	return ret ? fail("mmap", ret) : 0;
 }
@@ -118,18 +118,9 @@ static int run_one(void *arg)
 static int run_many(struct task *task, unsigned int nr)
 {
 	static const struct fan_work work = { prepare_one, run_one };
-	struct measure *m = &task->measure;
-	struct fan fan;
-	int ret;
+	int ret = fan_run(nr, &work, task, &task->measure);
 
-	if (fan_start(&fan, nr, &work, task))
-		return 1;
-	measure_begin(m);
-	fan_go(&fan);
-	ret = fan_wait(&fan);
-	m->end = measure_now();
-	m->bytes = task->total;
-	fan_end(&fan);
+	task->measure.bytes = task->total;
 	return ret;
 }
 

@@ -54,26 +54,28 @@ int ring_open(struct ring *ring, const char *node, uint32_t watermark)
 	return 0;
 }
 
-int ring_start(struct ring *ring, int flags)
+static void *map(struct ring *ring, int prot, uint64_t bytes, uint64_t offset)
 {
-	void *at;
+	void *at = mmap(NULL, bytes, prot, MAP_SHARED, ring->fd, (off_t)offset);
 
-	at = mmap(NULL, ring->map.entries_bytes, PROT_READ, MAP_SHARED | flags, ring->fd,
-		  (off_t)ring->map.entries_offset);
-	if (at == MAP_FAILED)
+	return at == MAP_FAILED ? NULL : at;
+}
+
+int ring_start(struct ring *ring)
+{
+	const struct mydev_map *m = &ring->map;
+
+	/* Its place is always the same; while it is mapped, the rest is as well. */
+	ring->shared = map(ring, PROT_READ | PROT_WRITE, m->ring_bytes, m->ring_offset);
+	if (!ring->shared)
 		return -errno;
-	ring->entries = at;
-	at = mmap(NULL, ring->map.pool_bytes, PROT_READ, MAP_SHARED | flags, ring->fd,
-		  (off_t)ring->map.pool_offset);
-	if (at == MAP_FAILED)
+	if (ioctl(ring->fd, MYDEV_IOC_GET_MAP, &ring->map))
 		return -errno;
-	ring->pool = at;
-	at = mmap(NULL, ring->map.ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | flags, ring->fd,
-		  (off_t)ring->map.ring_offset);
-	if (at == MAP_FAILED)
+	ring->entries = map(ring, PROT_READ, m->entries_bytes, m->entries_offset);
+	if (!ring->entries)
 		return -errno;
-	ring->shared = at;
-	return 0;
+	ring->pool = map(ring, PROT_READ, m->pool_bytes, m->pool_offset);
+	return ring->pool ? 0 : -errno;
 }
 
 /* What this entry adds; the bytes are counted, not looked at. */
@@ -113,7 +115,7 @@ static uint32_t look(struct ring *ring, uint64_t tail, unsigned int max, struct 
 int ring_take(struct ring *ring, unsigned int max, struct ring_take *take)
 {
 	for (;;) {
-		uint64_t tail = atomic_load_explicit(tail_of(ring), memory_order_relaxed);
+		uint64_t tail = atomic_load_explicit(tail_of(ring), memory_order_acquire);
 		struct ring_take seen = *take;
 		uint32_t index;
 

@@ -31,8 +31,8 @@ struct ring_take {
  */
 int ring_open(struct ring *ring, const char *node, uint32_t watermark);
 
-/* Maps the rest, which asks for data. @flags are more flags of mmap(). */
-int ring_start(struct ring *ring, int flags);
+/* Maps everything, which asks for data; 0, or a negative errno. */
+int ring_start(struct ring *ring);
 
 /*
  * Takes what is there, at most @max entries, and gives it back: 0 if there was
