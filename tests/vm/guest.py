@@ -185,6 +185,7 @@ class Guest:
 
     def _qemu_command(self):
         smp = self.smp
+        words = ""
         if self.icount:
             # One instruction is one nanosecond. Without the two flags taken away,
             # a copy of any length would count as one instruction.
@@ -196,6 +197,8 @@ class Guest:
             # With the two flags, the kernel copies with the one instruction that
             # the emulator does byte by byte: ten times as slow.
             accel = ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-erms,-fsrm"]
+            # It translates a program anew for each address that it is mapped at.
+            words = "norandmaps"
         shares = []
         for tag, path, options in (("rootfs", "/", "readonly=on,multidevs=remap"), ("src", TOP, "readonly=on,multidevs=remap"),
                                    ("out", self.out, "multidevs=remap")):
@@ -210,7 +213,7 @@ class Guest:
                        "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=back,name=back"]
         return [*qemu_base(accel, self.memory, smp), *shares, *devices, "-kernel", str(self.lane.kernel),
                 "-initrd", str(self.out / "initramfs.cpio"),
-                "-append", f"console=ttyS0 panic=-1 loglevel=7 {self.append}",
+                "-append", f"console=ttyS0 panic=-1 loglevel=7 {words} {self.append}",
                 "-serial", f"file:{self.console_log}",
                 "-chardev", "stdio,id=channel,signal=off", "-serial", "chardev:channel",
                 "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"]
