@@ -98,11 +98,9 @@ static struct mydev_packet *mydev_queue_at(const struct mydev_client *client,
 }
 
 /* What an entry costs the pool: its bytes if packed, else a whole buffer. */
-static u32 mydev_packet_cost(const struct mydev_client *client,
+static u32 mydev_packet_cost(const struct mydev_pool *pool,
 			     const struct mydev_packet *pkt)
 {
-	const struct mydev_pool *pool = &client->dev->pool;
-
 	if (!mydev_packet_buffer(pool, pkt))
 		return 0;
 	return pkt->packed ? pkt->length : pool->size;
@@ -131,9 +129,10 @@ static bool mydev_queue_put(struct mydev_client *client,
 
 	if (!kfifo_put(&client->queue.fifo, *pkt))
 		return false;
-	if (buf)
+	if (buf) {
 		mydev_buffer_get(buf);
-	client->held += mydev_packet_cost(client, pkt);
+		client->held += mydev_packet_cost(&client->dev->pool, pkt);
+	}
 	if (client->mode == MYDEV_MODE_RING)
 		mydev_ring_publish(client);
 	return true;
@@ -153,10 +152,11 @@ bool mydev_queue_pop(struct mydev_client *client, struct mydev_packet *pkt)
 
 	if (!kfifo_get(&client->queue.fifo, pkt))
 		return false;
-	client->held -= mydev_packet_cost(client, pkt);
 	buf = mydev_packet_buffer(pool, pkt);
-	if (buf)
+	if (buf) {
+		client->held -= mydev_packet_cost(pool, pkt);
 		mydev_buffer_put(pool, buf);
+	}
 	return true;
 }
 
@@ -181,7 +181,7 @@ void mydev_queue_read(struct mydev_client *client, unsigned int count)
 		client->read_bytes += pkt->length;
 		if (!buf)
 			continue;
-		client->held -= mydev_packet_cost(client, pkt);
+		client->held -= mydev_packet_cost(pool, pkt);
 		mydev_buffer_put(pool, buf);
 	}
 }
@@ -436,8 +436,6 @@ static bool mydev_queue_make_room(struct mydev_client *client, u32 cost)
 static bool mydev_queue_push(struct mydev_client *client,
 			     const struct mydev_packet *pkt)
 {
-	u32 cost = mydev_packet_cost(client, pkt);
-
 	client->packets++;
 	client->bytes += pkt->length;
 
@@ -457,7 +455,8 @@ static bool mydev_queue_push(struct mydev_client *client,
 	 */
 	if (!client->ring_error &&
 	    (mydev_client_holds(client) ||
-	     mydev_queue_make_room(client, cost)) &&
+	     mydev_queue_make_room(client, mydev_packet_cost(&client->dev->pool,
+							     pkt))) &&
 	    kfifo_avail(&client->queue.fifo) >= 2 &&
 	    mydev_queue_put_gap(client) && mydev_queue_put(client, pkt))
 		return true;

@@ -102,6 +102,9 @@ bool mydev_client_worth(struct mydev_client *client)
 {
 	const struct mydev_rx *rx = &client->dev->rx;
 
+	/* Nearly always, and asked for each packet and client. */
+	if (client->watermark <= 1 && !kfifo_is_empty(&client->queue.fifo))
+		return true;
 	if (client->gap.packets || mydev_queue_has_gap(client) ||
 	    mydev_client_end(client) != -EAGAIN)
 		return true;
@@ -111,7 +114,7 @@ bool mydev_client_worth(struct mydev_client *client)
 	 */
 	if (kfifo_is_empty(&client->queue.fifo))
 		return false;
-	return client->due || client->watermark <= 1 ||
+	return client->due ||
 	       mydev_client_queued_bytes(client) >= client->watermark ||
 	       /* A ring that has stopped brings no more. */
 	       (rx->state == MYDEV_STATE_RUNNING && !rx->in_flight);
