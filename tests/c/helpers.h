@@ -55,13 +55,17 @@ void deadline(unsigned int seconds);
 double now(void);
 void nap(void); /* between two looks at something that sends no event */
 
-/* Waits until @cond holds; where no event tells so. */
+/*
+ * Waits until @cond holds; where no event tells so. When the time is up it may
+ * be the whole machine that has stood still, so some more looks are due then.
+ */
 #define await_within(_seconds, _cond) \
 	do { \
 		double _end = now() + (_seconds); \
+		int _looks = 0; \
 \
 		while (!(_cond)) { \
-			if (now() > _end) \
+			if (now() > _end && _looks++ > 50) \
 				fail_msg("not within %g s: %s", (double)(_seconds), #_cond); \
 			nap(); \
 		} \
@@ -78,6 +82,12 @@ void nap(void); /* between two looks at something that sends no event */
 			nap(); \
 		} while (now() < _end); \
 	} while (0)
+
+/*
+ * For promises of a time, which a machine that stands still for a while cannot
+ * keep: @fn says whether it held. It has to once; each try begins fresh.
+ */
+void holds_once(bool (*fn)(void **state), int (*fresh_fn)(void **state), void **state);
 
 /* The system call fails with just this errno. */
 #define assert_errno(_call, _errno) \
@@ -119,6 +129,12 @@ uint64_t next_counter(void);
 
 void unplug(void);
 void plug(void);
+/*
+ * How a call has ended that was under way when the plug was pulled: a device
+ * that leaves is silent first (EIO), and a hub that is late in telling makes
+ * that the error. Fails for any other; true if it was ENODEV.
+ */
+bool ended_by_unplug(int error);
 
 /* A verifier that wants the packet @first first. */
 void verify_from(struct verifier *v, uint64_t first);
@@ -129,7 +145,10 @@ void verify_from(struct verifier *v, uint64_t first);
  * each time.
  */
 const char *read_packets(int fd, struct verifier *v, uint64_t packets, size_t chunk);
-/* Reads all there is to a descriptor, until read() fails; returns its errno. */
+/*
+ * Reads all there is to a descriptor, until read() fails; returns its errno. A
+ * device that seems to have failed may turn out to be gone, which is waited for.
+ */
 int read_to_end(int fd, struct verifier *v);
 /* The same in a test. */
 void take_packets(int fd, struct verifier *v, uint64_t packets, size_t chunk);
@@ -141,8 +160,8 @@ void take_rest(int fd, struct verifier *v);
  * assertions of cmocka. fresh() kills those that are left.
  */
 pid_t spawn(int (*fn)(void *arg), void *arg);
-/* "Within a second", where the processor is emulated and busy (s). */
-#define PROMPT 3
+/* "At once", where processors are emulated and may stand still for seconds (s). */
+#define PROMPT 10
 /* Its status, or 128 + signal. Fails when it does not end in time. */
 int reap(pid_t pid, double seconds);
 /* Waits until it sleeps in the kernel. */

@@ -129,7 +129,11 @@ void await_queued(int fd, uint64_t packets)
 
 void await_ring_stop(int fd)
 {
-	await(stats_of(fd).in_flight == 0 && stats_of(fd).state == MYDEV_STATE_RUNNING);
+	struct mydev_stats s;
+
+	/* As long as nothing has come it may not have begun yet. */
+	await((s = stats_of(fd), s.in_flight == 0) && s.state == MYDEV_STATE_RUNNING &&
+	      s.client_packets);
 }
 
 void let_pass(double seconds)
