@@ -211,8 +211,13 @@ static int fresh(void **state)
 		assert_int_equal(libusb_set_interface_alt_setting(usb, 0, 0), 0);
 	libusb_clear_halt(usb, ep_in[0]);
 	libusb_clear_halt(usb, ep_out[0]);
-	while (!bulk(ep_in[0], got, sizeof(got), SHORTLY, &done))
-		;
+	/* The device may be slower than that with what it still has to send. */
+	for (int tries = 0; tries < 20; tries++) {
+		while (!bulk(ep_in[0], got, sizeof(got), SHORTLY, &done))
+			;
+		if (!strcmp(stat_of("", "state"), "quiet"))
+			break;
+	}
 	return 0;
 }
 
@@ -323,7 +328,21 @@ static void control_slow(void **state)
 	assert_true(seconds_of_slow(VENDOR_OUT, 0) >= 0.39);
 	start = now();
 	assert_int_equal(control(VENDOR_OUT, SIM_REQ_SLOW, 0, 0), 0);
-	assert_true(now() - start < 2);
+	assert_true(now() - start < PATIENCE / 1e3);
+}
+
+/*
+ * Asks for what takes the device @ms, and gives up before. Where the answer was
+ * before its time, or this program so late that it had come, it does so again.
+ */
+static void give_up(uint16_t ms)
+{
+	int ret = 16;
+
+	for (int tries = 0; ret == 16 && tries < 10; tries++)
+		ret = libusb_control_transfer(usb, VENDOR_IN, SIM_REQ_SLOW, ms, 0, got, 16,
+					      SHORTLY);
+	assert_int_equal(ret, LIBUSB_ERROR_TIMEOUT);
 }
 
 /* The host gives up, before and after the device has begun to answer. */
@@ -332,16 +351,12 @@ static void control_given_up(void **state)
 	uint64_t cancelled = number("control_cancelled");
 
 	(void)state;
-	assert_int_equal(libusb_control_transfer(usb, VENDOR_IN, SIM_REQ_SLOW, 10000, 0, got, 16,
-						 SHORTLY),
-			 LIBUSB_ERROR_TIMEOUT);
+	give_up(10000);
 	assert_int_equal(control(VENDOR_IN, SIM_REQ_READ, 1, 10), 10);
 	assert_true(is_pattern(got, 1, 10));
 	await_number("control_cancelled", cancelled + 1);
 
-	assert_int_equal(libusb_control_transfer(usb, VENDOR_IN, SIM_REQ_SLOW, 2 * SHORTLY, 0, got,
-						 16, SHORTLY),
-			 LIBUSB_ERROR_TIMEOUT);
+	give_up(2 * SHORTLY);
 	usleep(3 * SHORTLY * 1000);
 	/* All else goes on while the answer waits for somebody to take it. */
 	sim("count 1");
@@ -413,14 +428,21 @@ static void echo_in_order(void **state)
 /* A host that does not fetch its answers is not listened to for ever. */
 static void echo_bounded(void **state)
 {
-	int done, taken = 0, back = 0;
+	int done, left = 5000, taken = 0, back = 0, ret;
 
 	(void)state;
 	sim("echo on");
 	memset(sent, 1, 5000);
-	while (!bulk(ep_out[0], sent, 5000, SHORTLY, &done) && taken < 2000)
+	do {
+		ret = bulk(ep_out[0], sent, left, SHORTLY, &done);
+		left -= done;
+		if (left)
+			continue;
 		taken++;
-	assert_int_equal(done, 0);
+		left = 5000;
+		/* A device that is only slow is no reason to end. */
+	} while (taken < 2000 && (!ret || done || strcmp(stat_of("", "out_state"), "full")));
+	assert_int_equal(left, 5000);
 	assert_in_range(taken, 10, 1000);
 	await_word("out_state", "full");
 	print_message("%d messages of 5000 bytes were taken\n", taken);
@@ -516,9 +538,15 @@ static void stall_out_always(void **state)
 	(void)state;
 	sim("stall-out-always on");
 	for (int i = 0; i < 3; i++) {
+		int ret, tries = 0;
+
 		await_word("out_state", "stalled");
-		usleep(20000);
-		assert_int_equal(bulk(ep_out[0], sent, 10, PATIENCE, &done), LIBUSB_ERROR_PIPE);
+		/* It tries again and again to halt it; one may come through in between. */
+		do {
+			usleep(20000);
+			ret = bulk(ep_out[0], sent, 10, PATIENCE, &done);
+		} while (!ret && ++tries < 100);
+		assert_int_equal(ret, LIBUSB_ERROR_PIPE);
 		libusb_clear_halt(usb, ep_out[0]);
 	}
 	sim("stall-out-always off");
@@ -620,7 +648,7 @@ static void alternate(void **state)
 		assert_int_not_equal(bulk(ep_in[!alt], got, sizeof(got), SHORTLY, &done), 0);
 		expected = strtoull(stat_of(alt ? "alt1 " : "", "out_bytes"), NULL, 10);
 		assert_int_equal(bulk(ep_out[alt], sent, 10 + turn, PATIENCE, &done), 0);
-		for (int i = 0; i < 200; i++, nap())
+		for (int i = 0; i < 2000; i++, nap())
 			if (strtoull(stat_of(alt ? "alt1 " : "", "out_bytes"), NULL, 10) ==
 			    expected + 10 + turn)
 				break;

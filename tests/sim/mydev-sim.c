@@ -27,7 +27,7 @@
 #define RETRY 0.005
 
 /* How often to look for an event that was announced, and every how many ms. */
-#define EP0_LOOKS   50
+#define EP0_LOOKS   200
 #define EP0_LOOK_MS 10
 
 void sim_log(const char *fmt, ...)

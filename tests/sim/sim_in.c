@@ -354,7 +354,7 @@ const char *in_state(const struct sim_alt *a)
 		return "stalled";
 	if (in->paused)
 		return "paused";
-	if (!in->left && !in->used)
+	if (!in->left && !in->used && !in->zlp_due)
 		return "quiet";
 	return "streaming";
 }
