@@ -64,7 +64,7 @@ static int ask_anew(int fd, uint32_t length)
 	static unsigned int what;
 
 	ask_what(++what * 13, length);
-	return ask_length(fd, length, 0);
+	return ask_length(fd, length, 30000);
 }
 
 static bool sent_identity_holds(int fd)
@@ -100,6 +100,7 @@ static void all_sizes(void **state)
 	struct mydev_stats s;
 
 	(void)state;
+	deadline(170);
 	for (unsigned int i = 0; i < sizeof(edges) / sizeof(edges[0]); i++, count++)
 		assert_exchange(fd, edges[i]);
 	for (uint32_t n = 1024; n < LONGEST; n += slow_lane() ? 5120 : 1024, count++)
@@ -179,6 +180,39 @@ static void wrong_arguments(void **state)
 
 /* --- a device that does not answer ---------------------------------------------- */
 
+/* What has been sent of it, by either side. */
+struct sent {
+	uint64_t driver;
+	uint64_t device;
+};
+
+static struct sent sent_of(int fd)
+{
+	return (struct sent){ stats_of(fd).client_sent_bytes, sim_number("out_bytes") };
+}
+
+/* The device knows of all that it has taken, @before, from nobody else. */
+static bool device_knows(int fd, struct sent before)
+{
+	struct sent s = sent_of(fd);
+
+	return s.device - before.device == s.driver - before.driver;
+}
+
+/* The device takes the question, and the time is up before it answers. */
+static void ask_in_vain(int fd, unsigned int what, uint32_t length)
+{
+	struct sent before = sent_of(fd);
+
+	ask_what(what, length);
+	/* One that it is too late to take is withdrawn, and asked again. */
+	for (uint32_t ms = 100; stats_of(fd).client_sent_bytes == before.driver; ms *= 2) {
+		assert_int_equal(ask_length(fd, length, ms), ETIMEDOUT);
+		await(stats_of(fd).client_unsent_bytes == 0);
+	}
+	await(sim_number("out_bytes") == before.device + length);
+}
+
 static void takes_nothing(void **state)
 {
 	static const uint32_t lengths[] = { 1, 1000, 1024, 50000, LONGEST };
@@ -188,14 +222,20 @@ static void takes_nothing(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < 5; i++) {
-		double begin = now();
+		unsigned int tries = 0;
+		double begin;
 
 		sim_do("refuse");
-		assert_int_equal(ask_length(fd, lengths[i], 100), ETIMEDOUT);
-		assert_true(now() - begin >= 0.09 && now() - begin < PROMPT);
+		/* Not as late as if nothing had been said of a time: that once. */
+		do {
+			assert_in_range(tries++, 0, 4);
+			begin = now();
+			assert_int_equal(ask_length(fd, lengths[i], 100), ETIMEDOUT);
+			assert_true(now() - begin >= 0.09);
+			failed += lengths[i];
+		} while (now() - begin > 3);
 		/* It is withdrawn: nobody sends it later. */
 		await(stats_of(fd).client_unsent_bytes == 0);
-		failed += lengths[i];
 		s = stats_of(fd);
 		assert_int_equal(s.client_failed_bytes, failed);
 		sim_do("accept");
@@ -210,15 +250,12 @@ static void takes_nothing(void **state)
 static void answers_late(void **state)
 {
 	int fd = asker_open(), reader = node_open(O_RDONLY | O_NONBLOCK);
-	uint64_t taken = sim_number("out_bytes");
 	struct mydev_transact t;
 
 	(void)state;
 	ask(reader);
 	sim_do("pause");
-	ask_what(1, 700);
-	assert_int_equal(ask_length(fd, 700, 100), ETIMEDOUT);
-	await(sim_number("out_bytes") == taken + 700);
+	ask_in_vain(fd, 1, 700);
 	/* What comes while nobody asks is for the readers. */
 	sim_do("resume");
 	await_queued(reader, 1);
@@ -229,12 +266,11 @@ static void answers_late(void **state)
 
 	/* Who asks again before that, gets it: the device does not number them. */
 	sim_do("pause");
-	ask_what(2, 600);
-	assert_int_equal(ask_length(fd, 600, 100), ETIMEDOUT);
+	ask_in_vain(fd, 2, 600);
 	await(sim_number("echo_queued") == 1);
 	sim_do("slow 300");
 	sim_do("resume");
-	t = exchange_of(100, LONGEST, 0);
+	t = exchange_of(100, LONGEST, 30000);
 	assert_int_equal(try_transact(fd, &t), 0);
 	assert_true(t.actual == 600 || t.actual == 100);
 	await_queued(reader, 2);
@@ -245,6 +281,7 @@ static void answers_late(void **state)
 static void slow_device(void **state)
 {
 	int fd = asker_open();
+	struct sent before = sent_of(fd);
 	double begin = now();
 
 	(void)state;
@@ -255,8 +292,7 @@ static void slow_device(void **state)
 	/* Whatever of it is still to come has come. */
 	await(stats_of(fd).client_unsent_bytes == 0);
 	sim_do("slow 0");
-	await(sim_number("echo_queued") == 0 && sim_is("quiet"));
-	let_pass(0.1);
+	await(device_knows(fd, before) && sim_number("echo_queued") == 0 && sim_is("quiet"));
 	assert_exchange(fd, 1000);
 }
 
@@ -378,9 +414,10 @@ static void not_asked_yet(void **state)
 	munmap(a, sizeof(*a));
 }
 
-static void unplugged(void **state)
+static bool unplugged_once(void **state)
 {
 	struct asker *a = shared_memory(sizeof(*a));
+	bool told = true;
 
 	(void)state;
 	for (unsigned int taken = 0; taken < 2; taken++) {
@@ -388,7 +425,7 @@ static void unplugged(void **state)
 
 		unplug();
 		assert_int_equal(reap(pid, PROMPT), 0);
-		assert_int_equal(a->error, ENODEV);
+		told &= ended_by_unplug(a->error);
 		assert_int_equal(ask_anew(a->fd, 10), ENODEV);
 		assert_true(sent_identity_holds(a->fd));
 		assert_int_equal(stats_of(a->fd).client_unsent_bytes, 0);
@@ -398,6 +435,12 @@ static void unplugged(void **state)
 		fresh(NULL);
 	}
 	munmap(a, sizeof(*a));
+	return told;
+}
+
+static void unplugged(void **state)
+{
+	holds_once(unplugged_once, fresh, state);
 }
 
 static void killed(void **state)
@@ -408,7 +451,6 @@ static void killed(void **state)
 	for (unsigned int i = 0; i < 6; i++) {
 		bool taken = i % 2;
 		int other = asker_open();
-		double begin;
 		pid_t pid;
 
 		*a = (struct asker){ 0 };
@@ -421,14 +463,12 @@ static void killed(void **state)
 		set_nonblock(other, true);
 		assert_int_equal(ask_length(other, 100, 0), EAGAIN);
 		set_nonblock(other, false);
-		begin = now();
 		assert_return_code(kill(pid, SIGKILL), errno);
 		assert_int_equal(reap(pid, PROMPT), 128 + SIGKILL);
 		goes_on_as_before(taken);
 		if (taken)
 			await_queued(other, 1);
 		assert_exchange(other, 200);
-		assert_true(now() - begin < PROMPT);
 		fresh(NULL);
 	}
 	munmap(a, sizeof(*a));
@@ -469,7 +509,7 @@ static void waiting_for_the_turn(void **state)
 		pid_t pids[2];
 
 		a[0] = (struct asker){ 0 };
-		a[1] = (struct asker){ .fd = asker_open(), .restart = i == 1, .ms = 5000 };
+		a[1] = (struct asker){ .fd = asker_open(), .restart = i == 1, .ms = 50000 };
 		pids[0] = asking(&a[0], true);
 		pids[1] = spawn(asks_once, &a[1]);
 		await_sleeping(pids[1]);
@@ -484,7 +524,7 @@ static void waiting_for_the_turn(void **state)
 			assert_return_code(kill(pids[1], SIGUSR1), errno);
 			await_sleeping(pids[1]);
 			sim_do("resume");
-			assert_int_equal(reap(pids[1], 10), 0);
+			assert_int_equal(reap(pids[1], 30), 0);
 			assert_int_equal(a[1].error, 0);
 			break;
 		case 2:
@@ -531,7 +571,7 @@ static void leased(void **state)
 	sim_do("resume");
 	assert_int_equal(reap(pid, PROMPT), 0);
 	assert_int_equal(a->error, 0);
-	assert_int_equal(lease(owner, MYDEV_LEASE_ACQUIRE, 200), 0);
+	assert_int_equal(lease(owner, MYDEV_LEASE_ACQUIRE, 20000), 0);
 	munmap(a, sizeof(*a));
 }
 
@@ -642,7 +682,7 @@ static void hammer(unsigned int count, uint64_t exchanges)
 	while (!error && r.packets < total) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 
-		if (poll(&p, 1, 5000) != 1)
+		if (poll(&p, 1, 30000) != 1)
 			break;
 		error = read_records(fd, &r, 1, 1 << 18);
 		if (!error && v.packets < r.packets)
@@ -711,6 +751,7 @@ static void killed_among_many(void **state)
 	pid_t pids[4];
 
 	(void)state;
+	deadline(170);
 	for (unsigned int i = 0; i < 4; i++) {
 		a[i].fd = asker_open();
 		a[i].who = i + 1;
