@@ -102,8 +102,10 @@ static void on_event(struct mydev_client *client, const struct mydev_packet *p, 
 
 	(void)client;
 	assert_int_equal(p->type, MYDEV_RECORD_EVENT);
-	assert_int_equal(p->event, MYDEV_EVENT_STALL);
-	s->events++;
+	/* An unplug may be taken for an error of the bus first. */
+	if (p->event != MYDEV_EVENT_ERROR)
+		assert_int_equal(p->event, MYDEV_EVENT_STALL);
+	s->events += p->event == MYDEV_EVENT_STALL;
 }
 
 static void on_end(struct mydev_client *client, int error, void *arg)
@@ -385,11 +387,12 @@ static void by_udev(void **state)
 		print_message("no udev on this machine\n");
 		skip();
 	}
+	deadline(170);
 	udevd = spawn(run_udevd, NULL);
-	await(!system("udevadm control --ping >/dev/null 2>&1"));
+	await_within(60, !system("udevadm control --timeout=10 --ping >/dev/null 2>&1"));
 	watch_it();
 	assert_int_equal(system("udevadm control --exit"), 0);
-	assert_int_equal(reap(udevd, 20), 0);
+	assert_int_equal(reap(udevd, 60), 0);
 	/* It stays, for the service manager that may have made it. */
 	unlink("/run/udev/control");
 }

@@ -32,10 +32,10 @@ static void submit_read(int fd, unsigned int slot, size_t size)
 	assert_int_equal(io_uring_submit(&ring), 1);
 }
 
-/* The next result within 10 s; which read it is of goes to @slot. */
+/* The next result within 30 s; which read it is of goes to @slot. */
 static int result(unsigned int *slot)
 {
-	struct __kernel_timespec limit = { .tv_sec = 10 };
+	struct __kernel_timespec limit = { .tv_sec = 30 };
 	struct io_uring_cqe *cqe;
 	int ret = io_uring_wait_cqe_timeout(&ring, &cqe, &limit);
 
@@ -156,7 +156,7 @@ static void many_pending(void **state)
 
 static void unplugged(void **state)
 {
-	int fd = node_open(O_RDONLY);
+	int fd = node_open(O_RDONLY), error;
 	unsigned int slot;
 
 	(void)state;
@@ -164,7 +164,13 @@ static void unplugged(void **state)
 	submit_read(fd, 0, sizeof(bufs[0]));
 	assert_true(pending());
 	unplug();
-	assert_int_equal(result(&slot), -ENODEV);
+	error = result(&slot);
+	/* Where the hub is late in telling, the device seems to have failed. */
+	if (error == -EIO) {
+		submit_read(fd, 0, sizeof(bufs[0]));
+		error = result(&slot);
+	}
+	assert_int_equal(error, -ENODEV);
 	io_uring_queue_exit(&ring);
 }
 
