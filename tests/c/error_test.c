@@ -103,16 +103,24 @@ static void stall_while_quiet(void **state)
 	take_packets(fd, &v, 10, 0);
 }
 
+/* Of a kind, ten in five seconds, and one that says how many were left out. */
+static int lines_allowed(double seconds)
+{
+	return 11 * ((int)(seconds / 5) + 2);
+}
+
 /* Many, one after the other: each is an incident of its own, none adds up. */
 static void many_stalls(void **state)
 {
 	int fd = node_open(O_RDONLY), log = log_open();
 	uint64_t stalls = stats_of(fd).stalls;
+	double begin = now();
 	struct verifier v;
 
 	(void)state;
 	verify_from(&v, next_counter());
-	for (unsigned int i = 1; i <= 30; i++) {
+	/* More than the log may have lines, unless the machine is too slow for that. */
+	for (int i = 1; i <= 30 || (i <= 80 && i <= lines_allowed(now() - begin)); i++) {
 		feed(3, "1000");
 		take_packets(fd, &v, 3, 1000);
 		sim_do("stall");
@@ -120,7 +128,7 @@ static void many_stalls(void **state)
 	}
 	feed(3, "1000");
 	take_packets(fd, &v, 3, 1000);
-	assert_in_range(log_lines(log), 1, 19);
+	assert_in_range(log_lines(log), 1, lines_allowed(now() - begin));
 }
 
 static int read_until_error(void *arg)
@@ -149,7 +157,7 @@ static void stall_for_good(void **state)
 	await_sleeping(blocked);
 
 	sim_do("stall-always on");
-	await_within(5, stats_of(one).state == MYDEV_STATE_FAILED);
+	await(stats_of(one).state == MYDEV_STATE_FAILED);
 	assert_int_equal(reap(blocked, PROMPT), EIO);
 	assert_true(state_is("failed"));
 	assert_int_equal(stats_of(one).in_flight, 0);
@@ -201,9 +209,10 @@ static void closed_while_recovering(void **state)
 	(void)state;
 	for (int i = 0; i < 10; i++) {
 		int fd = open_asking();
+		uint64_t errors = stats_of(fd).errors;
 
 		sim_do("stall-always on");
-		await(!state_is("running"));
+		await(stats_of(fd).errors > errors);
 		close(fd);
 		assert_true(state_is("idle"));
 		assert_int_equal(sysfs_number("in_flight"), 0);

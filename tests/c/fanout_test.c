@@ -265,7 +265,7 @@ static void killed_holder(void **state)
 	assert_int_equal(stats_of(fast).clients, 2);
 
 	assert_return_code(kill(pid, SIGKILL), errno);
-	assert_int_equal(reap(pid, 5), 128 + SIGKILL);
+	assert_int_equal(reap(pid, PROMPT), 128 + SIGKILL);
 	take_packets(fast, &v, 3 * info.pool_buffers, 5000);
 	assert_int_equal(stats_of(fast).clients, 1);
 

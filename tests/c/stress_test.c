@@ -106,7 +106,7 @@ static void sixteen(bool stall)
 	int fd = node_open(O_WRONLY);
 	pid_t pids[CLIENTS];
 
-	deadline(90);
+	deadline(120);
 	set_stall_ms(stall ? 200 : 0);
 	stops = stats_of(fd).ring_stops;
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
@@ -138,6 +138,10 @@ static void sixteen(bool stall)
 			sim_do("size %s", sizes[random_next(&seed) % 4]);
 		nap();
 	}
+	/* And it still does, however long this process was kept from looking. */
+	packets = stats_of(fd).packets;
+	await(stats_of(fd).packets > packets && stats_of(fd).packets > before + 100);
+	packets = stats_of(fd).packets;
 	shared->end = true;
 	for (int i = 0; i < CLIENTS; i++) {
 		if (*shared->clients[i].error)
@@ -150,8 +154,6 @@ static void sixteen(bool stall)
 	       " MiB read, %llu ring stops, longest silence %.2f s\n",
 	       now() - begin, packets - before, rounds, CLIENTS, bytes >> 20,
 	       stats_of(fd).ring_stops - stops, longest);
-	assert_true(last > now() - 10);
-	assert_true(packets > before + 100);
 	assert_int_equal(stats_of(fd).clients, 1);
 	assert_int_equal(stats_of(fd).in_flight, 0);
 	munmap(shared, sizeof(*shared));
@@ -176,7 +178,7 @@ static void as_soon_as_somebody_reads(void **state)
 	int fds[CLIENTS];
 
 	(void)state;
-	deadline(110);
+	deadline(170);
 	set_stall_ms(100);
 	for (int round = 0; round < (slow_lane() ? 6 : 12); round++) {
 		int reader = random_next(&seed) % CLIENTS;
@@ -206,7 +208,7 @@ static void as_soon_as_somebody_reads(void **state)
 		}
 		packets = stats_of(fds[0]).packets;
 		/* Others are in the way for no longer than stall_ms each. */
-		await_within(15, (read(fds[reader], buf, sizeof(buf)),
+		await_within(30, (read(fds[reader], buf, sizeof(buf)),
 				  stats_of(fds[0]).packets > packets + 500));
 		sim_do("count 0");
 		for (int i = 0; i < CLIENTS; i++)
@@ -244,7 +246,7 @@ static void crowd(void **state)
 	pid_t pids[CROWD];
 
 	(void)state;
-	deadline(120);
+	deadline(170);
 	set_stall_ms(0);
 	for (int i = 0; i < CROWD; i++) {
 		readers[i] = (struct reader){ node_open(O_RDONLY), next_counter(), packets };
@@ -314,7 +316,7 @@ static void coming_and_going(void **state)
 	pid_t pids[2];
 
 	(void)state;
-	deadline(120);
+	deadline(170);
 	coming = (typeof(coming)){ 0 };
 	seeds[1] = random_next(&seeds[0]) | 1;
 	for (int i = 0; i < 2; i++) {
@@ -402,13 +404,13 @@ static void killed_at_any_moment(void **state)
 {
 	int fast = node_open(O_RDONLY), rounds = slow_lane() ? 15 : 40, stopped = 0;
 	struct mydev_info info = info_of(fast);
+	double slowest = 0, fastest[KINDS] = { 1e9, 1e9, 1e9, 1e9 };
 	uint64_t seed = test_seed();
-	double slowest = 0;
 	struct victim *v;
 	struct verifier w;
 
 	(void)state;
-	deadline(120);
+	deadline(170);
 	set_stall_ms(0);
 	v = mmap(NULL, sizeof(*v), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(v, MAP_FAILED);
@@ -436,16 +438,20 @@ static void killed_at_any_moment(void **state)
 
 		begin = now();
 		assert_return_code(kill(pid, SIGKILL), errno);
-		assert_int_equal(reap(pid, 10), 128 + SIGKILL);
+		assert_int_equal(reap(pid, 20), 128 + SIGKILL);
 		await(stats_of(fast).clients == 1);
 		/* Whatever it had stopped goes on, to the last buffer. */
 		take_packets(fast, &w, 3, 65);
 		took = now() - begin;
 		slowest = took > slowest ? took : slowest;
+		fastest[i % KINDS] = took < fastest[i % KINDS] ? took : fastest[i % KINDS];
 	}
 	printf("# %d killed, %d of them had stopped the ring; freed within %.0f ms\n", rounds,
 	       stopped, slowest * 1000);
-	assert_true(slowest < 1);
+	/* Within the second, where the machine has not stood still meanwhile. */
+	for (int i = 0; i < KINDS; i++)
+		assert_true(fastest[i] < 1);
+	assert_true(slowest < PROMPT);
 	assert_true(stopped >= rounds / KINDS);
 	take_rest(fast, &w);
 	await(stats_of(fast).free_buffers + info.transfers + 1 >= info.pool_buffers);
@@ -474,8 +480,8 @@ static void all_freed(void **state)
 		feed_forever("20500-21000");
 		await(stats_of(idle).packets > 0);
 		assert_return_code(kill(pid, SIGKILL), errno);
-		assert_int_equal(reap(pid, 1), 128 + SIGKILL);
-		await_within(1, stats_of(idle).clients == 1);
+		assert_int_equal(reap(pid, PROMPT), 128 + SIGKILL);
+		await_within(PROMPT, stats_of(idle).clients == 1);
 		assert_int_equal(stats_of(idle).in_flight, 0);
 		assert_int_equal(stats_of(idle).state, MYDEV_STATE_IDLE);
 		close(idle);
