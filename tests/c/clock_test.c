@@ -80,12 +80,16 @@ static void one_moment(void **state)
 
 		feed(1, "100");
 		for (int i = 0; i < 3; i++) {
-			int64_t offset = time_of(clocks[i].id) - time_of(CLOCK_MONOTONIC), error;
+			/* However far these three are apart, the offset is in between. */
+			uint64_t before = time_of(CLOCK_MONOTONIC), at_once = time_of(clocks[i].id);
+			uint64_t after = time_of(CLOCK_MONOTONIC);
+			int64_t offset, least = at_once - after, most = at_once - before;
 
 			at[i] = next_time(fds[i]);
-			error = at[i] - at[0] - offset;
-			/* The offset itself is only as good as two calls are near. */
-			assert_in_range(error + 100000000, 0, 200000000);
+			offset = at[i] - at[0];
+			if (offset < least - 1000000 || offset > most + 1000000)
+				fail_msg("%s: %" PRId64 " ns is not from %" PRId64 " to %" PRId64,
+					 clocks[i].name, offset, least, most);
 		}
 	}
 }
@@ -220,9 +224,9 @@ static int by_size(const void *a, const void *b)
 /*
  * On an emulated machine a processor may be stopped by the host's scheduler
  * between the two stamps, which are some microseconds apart: the promise is
- * for nine in ten.
+ * for nine in ten, and once.
  */
-static void agrees_with_usbmon(void **state)
+static bool nine_in_ten_agree(void **state)
 {
 	int fd = open_clock(MYDEV_CLOCK_REALTIME), mon;
 	struct mydev_info info = info_of(fd);
@@ -235,6 +239,7 @@ static void agrees_with_usbmon(void **state)
 	feed(PACKETS, "65-900");
 	await_queued(fd, PACKETS);
 	records_init(&r);
+	noted.count = 0;
 	r.each = note;
 	r.arg = &noted;
 	take_records(fd, &r, PACKETS, sizeof(buf));
@@ -249,7 +254,13 @@ static void agrees_with_usbmon(void **state)
 	qsort(apart, PACKETS, sizeof(*apart), by_size);
 	printf("# apart from usbmon: median %.1f us, nine in ten within %.1f us, worst %.1f us\n",
 	       apart[PACKETS / 2] / 1e3, apart[PACKETS * 9 / 10] / 1e3, apart[PACKETS - 1] / 1e3);
-	assert_true(apart[PACKETS * 9 / 10] < 1000000);
+	close(fd);
+	return apart[PACKETS * 9 / 10] < 1000000;
+}
+
+static void agrees_with_usbmon(void **state)
+{
+	holds_once(nine_in_ten_agree, fresh_defaults, state);
 }
 
 int main(void)

