@@ -35,7 +35,7 @@ hcd_load 1 "$SUPER" || give_up "dummy_hcd"
 gadget_create $NAME ffs || give_up "the gadget"
 sim_start $NAME "${OPTIONS[@]}" "$@" || give_up "the simulated device"
 gadget_plug $NAME || give_up "plugging in"
-await 20 is_configured || give_up "the host does not see it"
+await 30 is_configured || give_up "the host does not see it"
 
 "$BUILD/tests/device_test" | sed -u 's/^not ok \([0-9]* # SKIP\)/ok \1/'
 status=${PIPESTATUS[0]}

@@ -15,22 +15,24 @@ plug_one() {
 	gadget_create one ffs
 	sim_start one --endpoints both --echo --size 65-5000 --count 0 --zlp-terminate
 	gadget_plug one
-	await_node $NODE 20
+	await_node $NODE 30
 }
 
+# Unplugged already, unless the case before has failed.
 replug() {
+	gadget_unplug one
 	await_gone $NODE
 	gadget_plug one
-	await_node $NODE 20
+	await_node $NODE 30
 }
 
 # send_all: once the example asks, the device sends its packets; then the plug is
 # pulled. $first is the counter of the first one.
 send_all() {
-	await 20 are_reading "$1"
+	await 30 are_reading "$1"
 	first=$(sim_stat one next)
 	sim_ctl one count $PACKETS
-	await 20 is_quiet
+	await 30 is_quiet
 	gadget_unplug one
 }
 
@@ -89,7 +91,7 @@ record() {
 
 record_until_interrupted() {
 	start example "$EXAMPLES/record" "$T/file"
-	await 20 are_reading 1
+	await 30 are_reading 1
 	kill -INT "$pid"
 	ended 0 "$pid"
 	run 2 "$EXAMPLES/record"

@@ -17,7 +17,7 @@ set_up() {
 	insmod "$MYDEV_KO"
 	gadget_create loop loopback bulk_buflen=16384 qlen=32
 	gadget_plug loop
-	await_node $NODE 20
+	await_node $NODE 30
 	echo 0 >/sys/class/mydev/mydev0/stall_ms
 }
 
@@ -28,7 +28,7 @@ many() {
 		"$CHECK" --by-writer --packets $(($1 * MESSAGES)) $NODE >"$T/reader$i" 2>&1 &
 		pids+=($!)
 	done
-	await 20 are_reading "$2"
+	await 30 are_reading "$2"
 	for ((i = 0; i < $1; i++)); do
 		"$CHECK" --send $MESSAGES:"$3" --terminate --writer $((i + 1)) $NODE >"$T/writer$i" 2>&1 &
 		pids+=($!)

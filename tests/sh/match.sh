@@ -55,11 +55,11 @@ settled() {
 }
 
 plugged() {
-	gadget_plug "$1" && await 20 settled "$1"
+	gadget_plug "$1" && await 30 settled "$1"
 }
 
 bound_node() {
-	await 20 mydev_node "$1" >/dev/null && mydev_node "$1"
+	await 30 mydev_node "$1" >/dev/null && mydev_node "$1"
 }
 
 not_bound() {
@@ -80,7 +80,7 @@ streams() {
 no_devices() { ! compgen -G "$SYS/*" >/dev/null; }
 
 take_down() {
-	gadget_destroy_all && await 20 no_devices && { [ ! -e /sys/module/mydev ] || unload; }
+	gadget_destroy_all && await 30 no_devices && { [ ! -e /sys/module/mydev ] || unload; }
 }
 
 # with_driver PARAMETER COMMAND...: loaded for this alone
@@ -163,7 +163,7 @@ ids_one_interface() {
 ids_all_interfaces() {
 	two_interfaces pair 0525 a4a0
 	gadget_plug pair
-	await 20 test -e $SYS/mydev1
+	await 30 test -e $SYS/mydev1
 	[ "$(cat $SYS/mydev*/interface_number | sort | tr '\n' ' ')" = "00 01 " ]
 }
 
@@ -202,7 +202,7 @@ new_id() {
 	bound_node one
 	# And devices that come later.
 	gadget_unplug one
-	await 20 no_devices
+	await 30 no_devices
 	gadget_plug one
 	bound_node one
 }
@@ -240,7 +240,7 @@ no_bulk_endpoint() {
 	gadget_create sim ffs
 	sim_start sim --endpoints none
 	plugged sim
-	await 20 log_says "no bulk endpoint"
+	await 30 log_says "no bulk endpoint"
 	not_bound sim
 	[ "$(dmesg | grep -c 'mydev.*no bulk endpoint')" -eq 1 ]
 }
@@ -291,7 +291,7 @@ number_reused() {
 	local node
 	node=$(mydev_node dev1)
 	gadget_unplug dev1
-	await_gone "$node" 20
+	await_gone "$node"
 	gadget_create late ffs
 	sim_start late --size 2000
 	gadget_plug late
@@ -307,7 +307,7 @@ unloads_while_plugged() {
 	[ ! -e /dev/mydev0 ]
 	# And finds the devices that are there when it comes back.
 	load
-	await 20 test -c /dev/mydev0
+	await 30 test -c /dev/mydev0
 	streams dev0
 }
 

@@ -19,7 +19,7 @@ set_up() {
 	gadget_create one ffs
 	sim_start one --endpoints both --verify-out=messages --size 1000 --count 0
 	gadget_plug one
-	await_node $NODE 20
+	await_node $NODE 30
 	echo 0 >$SYS/stall_ms
 }
 
@@ -42,7 +42,7 @@ can_sleep() {
 	stays awake
 	echo 100 >"$USB/power/autosuspend_delay_ms"
 	echo auto >"$USB/power/control"
-	await 10 asleep
+	await 30 asleep
 }
 
 needs_sleep() {
@@ -64,15 +64,20 @@ idle_descriptor() {
 }
 
 reading_wakes() {
+	local reader
 	needs_sleep
 	"$CHECK" --packets 300 $NODE &
-	await 10 awake
+	await 30 awake
+	reader=$!
 	sim_ctl one rate 100 >/dev/null
-	sim_ctl one count 300 >/dev/null
-	# 3 s, thirty times its delay: no packet is due for longer than that.
+	sim_ctl one count 200 >/dev/null
 	stays awake
-	wait $!
-	await 10 asleep
+	# Also when nothing has come for many times its delay; the last are yet to come.
+	await 30 is_quiet
+	stays awake
+	sim_ctl one count 100 >/dev/null
+	wait $reader
+	await 30 asleep
 }
 
 sending_wakes() {
@@ -81,7 +86,7 @@ sending_wakes() {
 	before=$(sim_stat one out_packets)
 	for _ in 1 2 3; do
 		"$CHECK" --send 5:5000 --writer 1 --first "$((5 * (_sent++)))" $NODE
-		await 10 asleep
+		await 30 asleep
 	done
 	[ "$(sim_stat one out_packets)" -eq $((before + 15)) ]
 	[ "$(sim_stat one out_error)" = ok ]
@@ -92,22 +97,22 @@ waiting_to_send() {
 	needs_sleep
 	sim_ctl one refuse >/dev/null
 	"$CHECK" --send 1:5000 --writer 2 $NODE &
-	await 10 awake
+	await 30 awake
 	stays awake
 	sim_ctl one accept >/dev/null
 	wait $!
-	await 10 asleep
+	await 30 asleep
 }
 
 control_wakes() {
 	needs_sleep
 	run 0 "$CTL" control vendor-in-interface 1 7 0 8
 	has out '07 08 09 0a 0b 0c 0d 0e'
-	await 10 asleep
+	await 30 asleep
 	run 0 "$CTL" halt in
-	await 10 asleep
+	await 30 asleep
 	run 0 "$CTL" reset
-	await 10 asleep
+	await 30 asleep
 	reading_wakes
 }
 
@@ -122,7 +127,7 @@ unplugged_asleep() {
 	run 1 "$CTL" cat </dev/null || :
 	exec {fd}<&-
 	gadget_plug one
-	await_node $NODE 20
+	await_node $NODE 30
 }
 
 # --- the system sleeps --------------------------------------------------------
@@ -146,7 +151,7 @@ frozen() {
 	records=$!
 	"$CHECK" --packets 2000 --first "$(sim_stat one next)" $NODE >"$T/reader" 2>&1 &
 	reader=$!
-	await 10 is_running
+	await 30 are_reading 2
 	sim_ctl one rate 400 >/dev/null
 	sim_ctl one count 2000 >/dev/null
 	"$CHECK" --send 1000:3000 --writer $((10 + ${#1})) $NODE >"$T/writer" 2>&1 &

@@ -41,7 +41,7 @@ make_gadget() {
 # A device appears when its hub has looked; there is no event for it here
 # without udev, so look again until the time is up.
 device_is_there() {
-	local end=$((SECONDS + 10))
+	local end=$((SECONDS + 30))
 	while [ $SECONDS -lt $end ]; do
 		grep -qsx a4a0 /sys/bus/usb/devices/*/idProduct && return 0
 		sleep 0.1
@@ -57,7 +57,7 @@ enumerates() {
 
 unplugs() {
 	echo >"$GADGET/UDC"
-	local end=$((SECONDS + 10))
+	local end=$((SECONDS + 30))
 	while grep -qsx a4a0 /sys/bus/usb/devices/*/idProduct; do
 		[ $SECONDS -lt $end ] || return 1
 		sleep 0.1

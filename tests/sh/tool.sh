@@ -98,7 +98,7 @@ plug_one() {
 	gadget_create one ffs 1209 0001 "$EVIL"
 	sim_start one --size 100-5000
 	gadget_plug one
-	await 10 node_is_there one
+	await 30 node_is_there one
 	[ "$(mydev_node one)" = $NODE ]
 }
 
@@ -187,7 +187,7 @@ cat_bytes() {
 	empty err
 	[ "$(size_of "$T/out")" -eq $((3 << 20)) ]
 	verified "$T/out"
-	await 5 is_idle
+	await 30 is_idle
 	run 0 "$CTL" cat -n 20001 0
 	[ "$(size_of "$T/out")" -eq 20001 ]
 	verified "$T/out"
@@ -221,16 +221,25 @@ cat_json() {
 
 # Also where the device sends nothing, and where nobody takes the output.
 cat_seconds() {
-	run 0 "$CTL" cat --seconds 0.5 --json
+	local seconds
+	# On a slow machine nothing may have come by then.
+	for seconds in 0.5 1 2 4 8; do
+		run 0 "$CTL" cat --seconds $seconds --json
+		! grew "$T/out" || break
+	done
 	verified "$T/out"
-	json err "d['end'] == 'seconds'" "0.5 <= d['seconds'] < 5" "d['bytes'] > 0"
+	json err "d['end'] == 'seconds'" "$seconds <= d['seconds'] < $seconds + 10" "d['bytes'] > 0"
+	trap 'sim_ctl one resume' EXIT
 	sim_ctl one pause
-	run 0 timeout 20 "$CTL" cat --seconds 0.3
+	run 0 timeout 60 "$CTL" cat --seconds 0.3
 	sim_ctl one resume
 	mkfifo "$T/full"
-	exec 5<>"$T/full"
-	"$CTL" cat --seconds 0.3 --json >"$T/full" 2>"$T/err"
-	exec 5<&-
+	for seconds in 0.3 1 2 4 8; do
+		exec 5<>"$T/full"
+		"$CTL" cat --seconds $seconds --json >"$T/full" 2>"$T/err"
+		exec 5<&-
+		json err "d['bytes'] == 0" >/dev/null || break
+	done
 	json err "d['end'] == 'seconds'" "0 < d['bytes'] < 2**20"
 }
 
@@ -238,7 +247,7 @@ cat_signals() {
 	local signal
 	for signal in INT TERM; do
 		start cat "$CTL" cat
-		await 10 grew "$T/cat.out"
+		await 30 grew "$T/cat.out"
 		kill -$signal "$pid"
 		ended 0 "$pid"
 		has cat.err '^[0-9]+ bytes, [0-9.]+ s, [0-9.]+ MiB/s$'
@@ -246,7 +255,7 @@ cat_signals() {
 		verified "$T/cat.out"
 	done
 	start cat "$CTL" cat --json
-	await 10 grew "$T/cat.out"
+	await 30 grew "$T/cat.out"
 	kill -INT "$pid"
 	ended 0 "$pid"
 	json cat.err "d['end'] == 'signal'"
@@ -270,16 +279,20 @@ cat_pipes() {
 }
 
 cat_terminal() {
-	local status=0
+	local status=0 lines seconds
 	script -qec "$CTL cat -n 10 2>&1" /dev/null >"$T/err" || status=$?
 	[ $status -eq 2 ]
 	has err 'is a terminal' '--force' '--packets'
 	script -qec "$CTL cat -n 10 --force" /dev/null >"$T/out"
 	grew "$T/out" 9
 	# stderr is a terminal and the output is not: one line, again and again
-	script -qec "$CTL cat --seconds 1.5 -o $T/file" /dev/null >"$T/err"
-	[ "$(grep -aoE $'\r[0-9.]+ MiB  [0-9.]+ MiB/s' "$T/err" | wc -l)" -eq 1 ]
-	has err '[0-9]+ bytes, 1\.[5-9] s'
+	script -qec "$CTL cat --seconds 4.5 -o $T/file" /dev/null >"$T/err"
+	lines=$(grep -aoE $'\r[0-9.]+ MiB  [0-9.]+ MiB/s' "$T/err" | wc -l)
+	# Once in a second at most, and less often where it had to wait for a processor.
+	has err '[0-9]+ bytes, [0-9]+\.[0-9] s'
+	seconds=$(grep -aoE 'bytes, [0-9]+' "$T/err")
+	[ "$lines" -ge 1 ]
+	[ "$lines" -le "${seconds##* }" ]
 	verified "$T/file"
 }
 
@@ -289,9 +302,9 @@ stats_count() {
 	before=$(sys mydev0 stats/bytes)
 	sim_ctl one count 0
 	start cat "$CTL" cat
-	await 10 is_running
+	await 30 is_running
 	sim_ctl one count 200
-	await 10 is_quiet
+	await 30 is_quiet
 	run 0 "$CTL" stats --json
 	json out "d['clients'] == 1" "d['state'] == 'running'" "d['in_flight'] > 0" \
 		"all(d[k] == int(text('$SYS/stats/' + k)) for k in 'packets bytes zero_packets errors stalls ring_stops'.split())" \
@@ -299,7 +312,7 @@ stats_count() {
 	cp "$T/out" "$T/stats.json"
 	run 0 "$CTL" stats
 	json stats.json "as_text(d) == fields('$T/out')"
-	await 10 file_has "$T/cat.out" $(($(sys mydev0 stats/bytes) - before))
+	await 30 file_has "$T/cat.out" $(($(sys mydev0 stats/bytes) - before))
 	verified "$T/cat.out"
 	# An account that may only read has to be a reader for a moment.
 	chmod 644 "$NODE"
@@ -344,12 +357,16 @@ udev_rule() {
 	chgrp root "$NODE"
 	$udevd >"$T/udevd" 2>&1 &
 	pid=$!
-	await 10 udevadm control --ping
+	# Nor does it outlive a failure, to meddle with the next cases.
+	started+=("$pid")
+	trap 'kill "${started[@]}" 2>/dev/null || :' EXIT
+	await 60 udevadm control --timeout=10 --ping
 	udevadm trigger --action=add --settle "$SYS"
 	[ "$(stat -c '%G %a' "$NODE")" = "plugdev 660" ]
 	udevadm info "$NODE" >"$T/out"
 	kill "$pid"
 	wait "$pid"
+	trap - EXIT
 	has out '^E: TAGS=.*:uaccess:'
 	[ "$(printf "%s\n" 73-seat-late.rules "$(basename "$SRC"/userspace/udev/*.rules)" | sort | head -n 1)" = 70-mydev.rules ]
 }
@@ -358,8 +375,11 @@ udev_rule() {
 
 # What arrived before is written, all of it, and the message says how much.
 unplugged() {
+	# Where the case before has failed it is unplugged yet.
+	[ -n "$(<"$GADGET_ROOT/one/UDC")" ] || gadget_plug one
+	await_node "$NODE"
 	start cat "$CTL" cat "$@"
-	await 10 grew "$T/cat.out" 100000
+	await 30 grew "$T/cat.out" 100000
 	gadget_unplug one
 	ended 5 "$pid"
 	verified "$T/cat.out"
@@ -370,14 +390,14 @@ unplugged_text() {
 	has cat.err "^mydevctl: /dev/mydev[0-9]+: unplugged after $(size_of "$T/cat.out") bytes$"
 	has_lines cat.err 1
 	gadget_plug one
-	await 10 node_is_there one
+	await 30 node_is_there one
 }
 
 unplugged_json() {
 	unplugged --json
 	json cat.err "d['end'] == 'unplugged'" "d['status'] == 5" "d['bytes'] == $(size_of "$T/cat.out")"
 	gadget_plug one
-	await 10 node_is_there one
+	await 30 node_is_there one
 }
 
 other_driver() {
@@ -390,7 +410,7 @@ two_devices() {
 	gadget_create two ffs 1209 0001 S2
 	sim_start two --endpoints out
 	gadget_plug two
-	await 10 node_is_there two
+	await 30 node_is_there two
 	run 0 "$CTL" list --json
 	json out 'len(d) == 2' '{e["product"] for e in d} == {"one", "two"}' \
 		'd[0]["name"] < d[1]["name"]'

@@ -22,7 +22,7 @@ plug_in() {
 	gadget_create volume ffs
 	sim_start volume --size $SIZE --paused
 	gadget_plug volume
-	await_node $NODE 20
+	await_node $NODE 30
 }
 
 # Has every client asked for data? From then on it cannot be overrun.
@@ -37,7 +37,7 @@ receive() {
 			>"$T/$i" 2>&1 &
 		pids+=($!)
 	done
-	await 20 all_ask
+	await 30 all_ask
 	start=$(date +%s.%N)
 	sim_ctl volume resume
 	for i in "${pids[@]}"; do

@@ -28,7 +28,7 @@ insmod "$MYDEV_KO" || give_up "insmod $MYDEV_KO"
 gadget_create $NAME ffs || give_up "the gadget"
 sim_start $NAME --size 1000 --count 0 "$@" || give_up "the simulated device"
 gadget_plug $NAME $UDC || give_up "plugging in"
-await_node $MYDEV_NODE 20 || give_up "there is no $MYDEV_NODE"
+await_node $MYDEV_NODE 30 || give_up "there is no $MYDEV_NODE"
 # A test on a slow machine may take its time; those of lapping set their own.
 stall=/sys/class/mydev/mydev0/stall_ms
 [ ! -e $stall ] || echo 0 >$stall || give_up "writing to $stall"

@@ -22,9 +22,9 @@ find_back() {
 set_up() {
 	modprobe xhci_pci
 	modprobe virtio_console
-	await 10 find_back
+	await 30 find_back
 	insmod "$MYDEV_KO" ids=0403:6001:00
-	await_node $NODE 20
+	await_node $NODE 30
 }
 
 is_what_it_is() {
@@ -69,7 +69,7 @@ sys.stdout.buffer.write(out)' "$T/packets.out" >"$T/received"
 receives() {
 	head -c 20000 /dev/urandom >"$T/sent"
 	start packets "$CTL" cat --packets --payload --json 0
-	await 10 are_reading 1
+	await 30 are_reading 1
 	cat "$T/sent" >"$BACK"
 	await 30 has_all || { ls -l "$T" && head -n 3 "$T/packets.out" && return 1; }
 	kill -TERM "$pid"
@@ -85,7 +85,7 @@ both_ways() {
 	one=$pid
 	start two "$CTL" cat 0
 	two=$pid
-	await 10 are_reading 2
+	await 30 are_reading 2
 	exec {line}<>"$BACK"
 	head -c 100000 <&"$line" >"$T/received" &
 	back=$!
@@ -93,7 +93,7 @@ both_ways() {
 	run 0 "$CTL" write "$T/sent"
 	wait $back
 	cmp "$T/sent" "$T/received"
-	await 20 both_have
+	await 30 both_have
 	kill -TERM "$one" "$two"
 	wait "$one"
 	wait "$two"
@@ -114,7 +114,7 @@ unplugged() {
 	local usb
 	usb=$(readlink -f $SYS/device/..)
 	start taken "$CTL" cat 0
-	await 10 are_reading 1
+	await 30 are_reading 1
 	echo 1 >"$usb/remove"
 	await_gone $NODE
 	wait "$pid" && return 1

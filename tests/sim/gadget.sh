@@ -54,23 +54,24 @@ _gadget_fail() {
 # Never readable and never at its end: a read with a time limit is a sleep.
 exec {_gadget_never}<> <(:)
 
-# For states that the kernel announces by no event that a shell could await.
+# For states that the kernel announces by no event that a shell could await. When
+# the time is up it may be the whole machine that has stood still: some more looks.
 await() {
-	local end now limit=$1
+	local end now limit=$1 looks=0
 	shift
 	printf -v now '%(%s)T' -1
 	end=$((now + limit))
 	until "$@"; do
 		printf -v now '%(%s)T' -1
-		[ "$now" -le "$end" ] || _gadget_fail "not within $limit s: $*" || return
+		[ "$now" -le "$end" ] || [ $((looks++)) -lt 10 ] || _gadget_fail "not within $limit s: $*" || return
 		read -r -t 0.05 -u "$_gadget_never" || :
 	done
 }
 
 _is_node() { [ -c "$1" ]; }
 _is_gone() { [ ! -e "$1" ]; }
-await_node() { await "${2:-10}" _is_node "$1"; }
-await_gone() { await "${2:-10}" _is_gone "$1"; }
+await_node() { await "${2:-30}" _is_node "$1"; }
+await_gone() { await "${2:-30}" _is_gone "$1"; }
 
 # --- host controllers -------------------------------------------------------
 
@@ -277,7 +278,7 @@ sim_stop() {
 	if [ -e "$run/pid" ]; then
 		pid=$(<"$run/pid")
 		kill "$pid" 2>/dev/null
-		await 10 _has_ended "$pid" || return
+		await 30 _has_ended "$pid" || return
 	fi
 	[ ! -s "$run/log" ] || cat "$run/log" >&2
 	[ ! -e "$run/ffs/ep0" ] || umount "$run/ffs" || return
@@ -305,6 +306,8 @@ mydev_node() {
 	for dir in "$path"/*:*/mydev/mydev*/; do
 		[ -d "$dir" ] || return 1
 		dir=${dir%/}
+		# The directory is there before the node.
+		_is_node "/dev/${dir##*/}" || return
 		echo "/dev/${dir##*/}"
 		return
 	done
