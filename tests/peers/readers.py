@@ -12,7 +12,7 @@ import struct
 import tty
 
 # Nothing announces that no more data will come; so long nothing may come.
-SETTLE = 1.0
+SETTLE = 3.0
 # For what must come, on a machine that is emulated and busy.
 PATIENCE = 60.0
 
@@ -185,7 +185,9 @@ class Readers:
         whole = set(expected)
         self.pump(lambda: sum(len(r.records) for r in self.all) >= len(whole) and
                   whole <= set().union(*(r.records for r in self.all)))
-        self.pump(lambda: all(whole <= set(r.records) for r in self.all), quiet=SETTLE)
+        # Where some have reached two, all others can be waited for.
+        copied = sum(len(r.records) for r in self.all) > len(whole)
+        self.pump(lambda: all(whole <= set(r.records) for r in self.all), quiet=PATIENCE if copied else SETTLE)
 
     def lockstep(self, send, expected):
         """Sends each record when the one before has reached somebody."""
