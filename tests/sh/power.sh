@@ -132,9 +132,8 @@ unplugged_asleep() {
 
 # --- the system sleeps --------------------------------------------------------
 
-# How far it can go here: with all programs frozen. The levels after that put
-# dummy_hcd to sleep, whose device side is in the same machine, and unplugs
-# itself then; and the files of a guest, which come from its host.
+# How far it can go here: with all programs frozen. The levels after that put the
+# files of a guest to sleep, which come from its host; see suspend.sh.
 can_freeze() {
 	[ -e $PM/pm_test ] && grep -qw freezer $PM/pm_test && grep -qw "$1" $PM/state
 }

@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import bare as bare_guest
 from lanes import STOCK, TOP, BenchError, Lane, cache_dir
 
 VM = TOP / "tests" / "vm"
@@ -125,17 +126,22 @@ def kvm_works():
 
 
 class Guest:
-    """One boot of one lane, with its results in the directory `out`."""
+    """One boot of one lane, with its results in the directory `out`.
 
-    def __init__(self, lane, out, *, suites=None, command=None, interactive=False,
+    A bare one (bare.py) has only what its suites need."""
+
+    def __init__(self, lane, out, *, suites=None, command=None, interactive=False, bare=False,
                  smp=2, memory=None, icount=False, append=""):
         self.lane = lane
         self.out = Path(out).resolve()
         self.suites = suites or []
         self.command = command
         self.interactive = interactive
-        self.smp = smp
-        self.memory = memory or (768 if lane.is_uml else 2048)
+        self.bare = bare
+        self.sleep = None
+        # Emulated ones trip over each other's code when they go to sleep and wake up.
+        self.smp = 1 if bare else smp
+        self.memory = memory or (768 if lane.is_uml else 1024 if bare else 2048)
         self.icount = icount
         self.append = append
         self.process = None
@@ -163,7 +169,7 @@ class Guest:
             "LANE": self.lane.name, "MYDEV_KO": self.lane.mydev_ko, "KERNEL_RELEASE": self.lane.release,
             "HOST_SRC": str(TOP), "HOST_OUT": str(self.out), "HOST_MODULES": str(self.lane.modules),
             "CHANNEL": "/dev/tty1" if self.lane.is_uml else "/dev/ttyS1",
-            "INTERACTIVE": "1" if self.interactive else "",
+            "INTERACTIVE": "1" if self.interactive else "", "BARE": "1" if self.bare else "",
             "ROWS": str(size.lines), "COLS": str(size.columns), "TERM": os.environ.get("TERM", "dumb"),
         }
         files = {
@@ -181,6 +187,8 @@ class Guest:
                 if name.endswith(".xz"):
                     name, content = name[:-3], lzma.decompress(content)
                 files[f"modules/{number:02}-{name}"] = content
+        if self.bare:
+            files.update(bare_guest.files(self.lane, self.suites, module_files(self.lane, bare_guest.MODULES)))
         make_initramfs(self.out / "initramfs.cpio", files)
 
     def _qemu_command(self):
@@ -202,9 +210,14 @@ class Guest:
         shares = []
         for tag, path, options in (("rootfs", "/", "readonly=on,multidevs=remap"), ("src", TOP, "readonly=on,multidevs=remap"),
                                    ("out", self.out, "multidevs=remap")):
+            if self.bare and tag != "out":
+                continue
             shares += ["-virtfs", f"local,path={str(path).replace(',', ',,')},mount_tag={tag},security_model=none,{options}"]
         devices = []
-        if not self.icount:
+        if self.bare:
+            self.sleep = bare_guest.Sleep(self.scratch)
+            devices = self.sleep.options()
+        elif not self.icount:
             # A USB device that nobody here wrote, behind a real host controller; the
             # other end of its line is a port of the same guest (tests/sh/xhci.sh).
             line = f"path=mydev-{os.getpid()}-{self.lane.name}-{time.monotonic_ns()},abstract=on"
@@ -249,7 +262,11 @@ class Guest:
             self.channel = None if self.interactive else os.fdopen(reader, "rb", buffering=0)
         else:
             with open(self.out / "qemu.log", "wb") as errors:
-                self.process = spawn(self._qemu_command(), stdin=stdin, stdout=stdout, stderr=errors)
+                command = self._qemu_command()
+                self.process = spawn(command, stdin=stdin, stdout=stdout, stderr=errors,
+                                     pass_fds=[self.sleep.theirs.fileno()] if self.sleep else [])
+            if self.sleep:
+                self.sleep.start()
             self.channel = self.process.stdout
 
     def run(self, limit, on_data=None, processes=None):

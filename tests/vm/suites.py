@@ -16,6 +16,7 @@ class Suite:
     seconds: int
     lanes: list
     command: str
+    bare: list      # those of the lanes in which it runs in a bare guest (see Guest)
 
 
 def load():
@@ -30,14 +31,22 @@ def load():
             seconds = int(seconds)
         except ValueError:
             raise BenchError(f"{LIST}:{number}: want NAME SECONDS LANES COMMAND, not '{line}'") from None
-        lanes = ALL if lanes == "all" else lanes.split(",")
+        words = ALL if lanes == "all" else lanes.split(",")
+        lanes = [word.removesuffix("/bare") for word in words]
+        bare = [lane for lane, word in zip(lanes, words) if lane != word]
         unknown = [lane for lane in lanes if lane not in [*ALL, HOST]]
         if unknown:
             raise BenchError(f"{LIST}:{number}: no such lane: {', '.join(unknown)} (lanes: {', '.join(ALL)})")
         if any(suite.name == name for suite in found):
             raise BenchError(f"{LIST}:{number}: the name '{name}' is taken")
-        found.append(Suite(name, seconds, lanes, command))
+        found.append(Suite(name, seconds, lanes, command, bare))
     return found
+
+
+def by_guest(lane, suites):
+    """What each guest of a lane has to run: pairs of whether it is a bare one, and suites."""
+    groups = [(bare, [suite for suite in suites if (lane in suite.bare) == bare]) for bare in (False, True)]
+    return [(bare, group) for bare, group in groups if group]
 
 
 def limit(suites):

@@ -24,6 +24,8 @@ HARMLESS = re.compile("|".join([
     r"kmemleak: \d+ new suspected memory leaks",
     r"kmemleak: Kernel memory leak detector initialized", r"ODEBUG: selftest passed",
     r"rcu: .*(stall (timeout|warning)|is enabled)",
+    # Where the controller lost its power, of its own endpoint 0.
+    r"ohci-pci \S+ leak ed \w+ \(#00\)",
 ]))
 
 

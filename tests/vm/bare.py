@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Bare guests: all their files are in memory, so that all their devices can sleep.
+
+The host's files reach other guests by virtio-9p, which does not survive the sleep of
+the system: its queues are gone afterwards, and whatever touches a file hangs."""
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+from lanes import TOP, BenchError
+
+# What busybox has not, or not with the options that are used here.
+PROGRAMS = ["bash", "setsid", "modprobe", "rmmod"]
+# Loaded by suites; the host's files are reached only after the last of them.
+MODULES = ["xhci_pci", "ohci_pci", "dummy_hcd", "libcomposite", "usb_f_ss_lb"]
+SOURCES = ["tests/vm/guest-init", "tests/lib/ktap.sh", "tests/sim/gadget.sh", "build/tests/round_trip"]
+
+
+def with_libraries(path):
+    """A program and all that it is linked to, each at its place."""
+    listed = subprocess.run(["ldd", path], capture_output=True, text=True, check=False)
+    if listed.returncode:
+        raise BenchError(f"ldd {path}: {listed.stderr.strip()}")
+    return [path] + [word for word in listed.stdout.split() if word.startswith("/")]
+
+
+def files(lane, suites, modules):
+    """What is in the initramfs besides what all guests need; modules: files of the host."""
+    found = {}
+    for name in PROGRAMS:
+        path = shutil.which(name, path="/usr/bin:/usr/sbin")
+        if not path:
+            raise BenchError(f"{name} is missing; install what there is to install with: tests/vm/deps --install")
+        # modprobe and its like are one program, which goes by its name.
+        found[f"usr/bin/{name}"] = Path(path)
+        found.update((library.lstrip("/"), Path(library)) for library in with_libraries(path)[1:])
+    for name in [*SOURCES, *(suite.command.split()[0] for suite in suites), f"build/{lane.release}/kernel/mydev.ko"]:
+        found[f"mnt/src/{name}"] = TOP / name
+    for library in with_libraries(TOP / "build/tests/round_trip")[1:]:
+        found[library.lstrip("/")] = Path(library)
+    root = f"lib/modules/{lane.release}"
+    for path in [*modules, *(lane.modules / f"modules.{index}.bin" for index in ("dep", "builtin", "alias"))]:
+        found[f"{root}/{Path(path).resolve().relative_to(lane.modules)}"] = Path(path)
+    return found
+
+
+class Sleep:
+    """Two USB devices whose line ends in itself, behind different host controllers;
+    and what wakes the guest whenever it has really gone to sleep.
+
+    The xHCI loses its state when it sleeps, as most emulated ones do, the OHCI does
+    not. The device behind the OHCI is pulled out in that sleep, which can be but one:
+    the emulated firmware then forgets where the registers for the next one are."""
+
+    def __init__(self, scratch):
+        self.ours, self.theirs = socket.socketpair()
+        self.pipes = [Path(scratch) / name for name in ("xhci", "ohci")]
+        for path in self.pipes:
+            subprocess.run(["mkfifo", path], check=True)
+
+    def options(self):
+        options = ["-chardev", f"socket,id=qmp,fd={self.theirs.fileno()}", "-mon", "chardev=qmp,mode=control",
+                   "-device", "qemu-xhci,id=xhci", "-device", "pci-ohci,id=ohci"]
+        for path in self.pipes:
+            options += ["-chardev", f"pipe,id={path.name}-line,path={str(path).replace(',', ',,')}",
+                        "-device", f"usb-serial,id={path.name}-device,bus={path.name}.0,chardev={path.name}-line,always-plugged=on"]
+        return options
+
+    def start(self):
+        self.theirs.close()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _tell(self, command, **arguments):
+        self.ours.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+
+    def _run(self):
+        # It may end in the middle of anything.
+        with contextlib.suppress(OSError), self.ours, self.ours.makefile("rb") as lines:
+            self._tell("qmp_capabilities")
+            for line in lines:
+                if json.loads(line).get("event") != "SUSPEND":
+                    continue
+                self._tell("device_del", id="ohci-device")
+                self._tell("system_wakeup")
