@@ -54,28 +54,37 @@ int ring_open(struct ring *ring, const char *node, uint32_t watermark)
 	return 0;
 }
 
-static void *map(struct ring *ring, int prot, uint64_t bytes, uint64_t offset)
+static int map(struct ring *ring, int prot, uint64_t bytes, uint64_t offset, const void **memory)
 {
 	void *at = mmap(NULL, bytes, prot, MAP_SHARED, ring->fd, (off_t)offset);
 
-	return at == MAP_FAILED ? NULL : at;
+	if (at == MAP_FAILED)
+		return -errno;
+	*memory = at;
+	return 0;
 }
 
 int ring_start(struct ring *ring)
 {
 	const struct mydev_map *m = &ring->map;
+	const void *at = NULL;
+	int ret;
 
 	/* Its place is always the same; while it is mapped, the rest is as well. */
-	ring->shared = map(ring, PROT_READ | PROT_WRITE, m->ring_bytes, m->ring_offset);
-	if (!ring->shared)
-		return -errno;
+	ret = map(ring, PROT_READ | PROT_WRITE, m->ring_bytes, m->ring_offset, &at);
+	if (ret)
+		return ret;
+	ring->shared = (struct mydev_ring *)at;
 	if (ioctl(ring->fd, MYDEV_IOC_GET_MAP, &ring->map))
 		return -errno;
-	ring->entries = map(ring, PROT_READ, m->entries_bytes, m->entries_offset);
-	if (!ring->entries)
-		return -errno;
-	ring->pool = map(ring, PROT_READ, m->pool_bytes, m->pool_offset);
-	return ring->pool ? 0 : -errno;
+	ret = map(ring, PROT_READ, m->entries_bytes, m->entries_offset, &at);
+	if (ret)
+		return ret;
+	ring->entries = at;
+	ret = map(ring, PROT_READ, m->pool_bytes, m->pool_offset, &at);
+	if (!ret)
+		ring->pool = at;
+	return ret;
 }
 
 /* What this entry adds; the bytes are counted, not looked at. */

@@ -428,9 +428,10 @@ static void mixture(void **state)
 	shared->bytes = sim_number("bytes") - sent_bytes;
 	shared->zero_packets = sim_number("zero_packets") - sent_zero;
 	for (int i = 0; i < SLOTS; i++) {
-		if (shared->accounts[i].behaviour == FAST)
-			await_within(60, shared->accounts[i].offered >= sent ||
-						 *shared->accounts[i].error);
+		const struct account *a = &shared->accounts[i];
+
+		if (a->behaviour == FAST)
+			await_within(60, a->offered >= sent || *a->error);
 	}
 	shared->end = true;
 	for (int i = 0; i < SLOTS; i++) {
