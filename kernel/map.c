@@ -61,7 +61,7 @@ static struct page *mydev_map_page(struct mydev_client *client, u64 index)
 
 /**
  * mydev_map_around() - map a page, and some of those behind it
- * @client: not revoked
+ * @client: a member
  * @vmf: the fault
  *
  * Who looks at one page of a pool will soon look at all of them, and cannot ask
@@ -98,8 +98,9 @@ static vm_fault_t mydev_map_fault(struct vm_fault *vmf)
 	/* A revoke waits for us with rx_mutex, and storage may wait for that. */
 	noio = memalloc_noio_save();
 	mutex_lock(&client->map_mutex);
-	/* What a revoked client had mapped may be gone. */
-	if (!READ_ONCE(client->revoked))
+	/* What a revoked client had got before is its own; the pool is not. */
+	if (!READ_ONCE(client->revoked) ||
+	    vmf->pgoff >= MYDEV_MAP_ENTRIES >> PAGE_SHIFT)
 		ret = mydev_map_around(client, vmf);
 	mutex_unlock(&client->map_mutex);
 	memalloc_noio_restore(noio);
@@ -247,11 +248,12 @@ int mydev_map(struct mydev_client *client, struct vm_area_struct *vma)
 }
 
 /**
- * mydev_map_revoke() - the client can look at nothing any more
+ * mydev_map_revoke() - the client can look at no packet any more
  * @client: revoked is set
  *
- * Other clients of the node lose their pages with it, and get them back when
- * they touch them next.
+ * Its ring and entries stay: they get nothing new, and by them a program learns
+ * of the end instead of being killed. Other clients of the node lose the pages of
+ * the pool as well, and get them back when they touch them next.
  *
  * Context: process context, rx_mutex held.
  */
@@ -265,5 +267,6 @@ void mydev_map_revoke(struct mydev_client *client)
 		atomic_sub(client->maps, &client->dev->maps);
 	client->unmapped = true;
 	mutex_unlock(&client->map_mutex);
-	unmap_mapping_range(client->mapping, 0, 0, 1);
+	unmap_mapping_range(client->mapping, MYDEV_MAP_POOL, MYDEV_MAP_ENTRIES,
+			    1);
 }

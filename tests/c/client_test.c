@@ -324,12 +324,18 @@ static void unplugged(void **state)
 
 static void revoked(void **state)
 {
-	struct mydev_client *client = client_open_as(MYDEV_CLIENT_COPY);
-	struct mydev_packet p;
+	struct mydev_client *client = client_open(state);
+	struct mydev_packet held, p;
 
-	(void)state;
+	feed(1, "1000");
+	held = next(client);
+	assert_int_equal(held.length, 1000);
 	assert_int_equal(mydev_revoke(mydev_client_device(client), 0), 0);
 	assert_int_equal(mydev_client_next(client, &p, -1), -ESTALE);
+	/* Where the kernel had its bytes they are gone. */
+	assert_int_equal(mydev_client_release(client, &held),
+			 way_of(state) == MYDEV_CLIENT_COPY ? 0 : -ENOBUFS);
+	assert_int_equal(mydev_client_next(client, &p, 0), -ESTALE);
 	client_close(client);
 }
 
@@ -549,7 +555,8 @@ int main(void)
 		WITH_COPY("what is there is taken, whatever the watermark", watermark),
 		WITH_RING("unplugged: all that came, then ENODEV; what is held stays", unplugged),
 		WITH_COPY("unplugged: all that came, then ENODEV; what is held stays", unplugged),
-		PROMISE_CLIENTS("revoked: ESTALE, where it reads", revoked),
+		WITH_RING("revoked: ESTALE, again and again", revoked),
+		WITH_COPY("revoked: ESTALE, again and again", revoked),
 		WITH_RING("what is lost is a gap in its place", gaps),
 		WITH_COPY("what is lost is a gap in its place", gaps),
 		WITH_RING("a packet that was taken away is told at its release", taken_away),

@@ -697,8 +697,9 @@ struct mydev_map {
  *
  * The memory stays what it was after an unplug, and as long as somebody has it
  * mapped also after close(), without any descriptor. After MYDEV_IOC_REVOKE
- * access to it raises SIGBUS. System calls can copy from the pool, but not pin it:
- * O_DIRECT, vmsplice() and the like fail with EFAULT.
+ * there are no entries, MYDEV_RING_ENDED is set, and access to the pool raises
+ * SIGBUS. System calls can copy from the pool, but not pin it: O_DIRECT,
+ * vmsplice() and the like fail with EFAULT.
  *
  * MYDEV_IOC_SYNC (mydev_select.value must be zero) makes the kernel look at
  * @tail at once. It returns 0 where there are entries or more may come, else

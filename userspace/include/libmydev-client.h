@@ -77,9 +77,9 @@ struct mydev_packet {
  * mydev_read() is not for use meanwhile, nor is mydev_config.mode to be changed.
  * The queue's depth cannot be changed with the ring: do that before.
  *
- * With the ring, a descriptor that is revoked (mydev_revoke()) takes its memory
- * with it: touching it raises SIGBUS. Whoever has to live on uses
- * MYDEV_CLIENT_COPY.
+ * With the ring, a descriptor that is revoked (mydev_revoke()) takes the bytes of
+ * its packets with it: touching those raises SIGBUS, while calls return -ESTALE.
+ * Whoever has to live on uses MYDEV_CLIENT_COPY.
  *
  * Return: 0, or
  *	-EBADF	@dev is not for reading; or not for reading and writing, and
