@@ -107,6 +107,7 @@ static int follow(void *arg)
 	struct verifier v;
 
 	records_from(&c.r, f->first[0], f->sequence);
+	c.r.unplugs = true;
 	c.r.each = on_record;
 	c.r.arg = &c;
 	verify_from(&c.other, f->first[1]);

@@ -459,11 +459,14 @@ static int takes_until_the_end(void *arg)
 {
 	struct child *c = arg;
 
+	c->records.unplugs = true;
 	if (!ring_read(&c->r, &c->records, UINT32_MAX))
 		return 1;
 	/* Nothing wrong with what has come, but that it ended. */
-	if (c->records.bad || ring_drain(&c->r, &c->records))
+	if (c->records.bad || ring_drain(&c->r, &c->records)) {
+		printf("# %s\n", c->records.error);
 		return 2;
+	}
 	/* It may have stopped answering, and be gone; else we are waited for in vain. */
 	while (try_sync(c->r.fd) == EIO)
 		nap();

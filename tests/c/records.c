@@ -83,7 +83,10 @@ static bool check_packet(struct records *r, const struct mydev_packet_header *h)
 	uint32_t known = MYDEV_PACKET_CONTINUES | (r->partial_ok ? MYDEV_PACKET_PARTIAL : 0);
 	uint64_t whole = r->content.packets;
 
-	if (h->flags & ~known || h->status)
+	if (r->cut)
+		return wrong(r, "a packet behind one that was cut short");
+	r->cut = r->unplugs && h->status < 0 && h->length;
+	if (h->flags & ~known || (h->status && !r->cut))
 		return wrong(r, "flags %#x, status %d", h->flags, h->status);
 	r->next++;
 	r->packets++;
@@ -94,7 +97,7 @@ static bool check_packet(struct records *r, const struct mydev_packet_header *h)
 	if (!verifier_feed(&r->content, (const char *)h + h->header_size, h->length))
 		return wrong(r, "%s", r->content.error_text);
 	r->whole += r->content.packets - whole;
-	if (r->one_to_one && h->length && verifier_partial(&r->content))
+	if (r->one_to_one && h->length && !r->cut && verifier_partial(&r->content))
 		return wrong(r, "the packet ends early, after %u bytes", h->length);
 	return check_time(r, h);
 }

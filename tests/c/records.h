@@ -21,6 +21,11 @@ struct records {
 	 * or have lost their beginning, and those without bytes are gone.
 	 */
 	bool partial_ok;
+	/*
+	 * The device is pulled out while it sends: what comes last may have been cut
+	 * short, and has the error of its transfer.
+	 */
+	bool unplugs;
 	/* One packet of the device is one packet of the driver, none empty. */
 	bool one_to_one;
 	/* Called for each record; its payload is behind the header. */
@@ -42,6 +47,7 @@ struct records {
 	struct verifier content; /* of what the device sent, since the last gap */
 	uint64_t whole;          /* packets of the device that came whole, in all */
 
+	bool cut; /* the last packet was */
 	bool bad;
 	char error[256]; /* the first thing that is wrong */
 };
