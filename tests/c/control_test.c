@@ -120,7 +120,8 @@ static void beyond_the_device(void **state)
 		/* Nothing of what was not filled, be it the kernel's memory. */
 		assert_true(guarded(4096));
 
-		assert_int_equal(control_out(fd, SIM_REQ_WRITE, 7, buf, lengths[i], 0), EPIPE);
+		assert_int_equal(control_out(fd, SIM_REQ_WRITE, 7, buf, lengths[i], PATIENT),
+				 EPIPE);
 		assert_int_equal(control_check(fd, 8, 64), 0);
 	}
 }
@@ -157,10 +158,10 @@ static void refused(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < 50; i++) {
-		assert_int_equal(control_in(fd, SIM_REQ_REFUSE, i, buf, 64, 0), EPIPE);
-		assert_int_equal(control_out(fd, SIM_REQ_REFUSE, i, buf, 64, 0), EPIPE);
-		assert_int_equal(control_out(fd, SIM_REQ_REFUSE, i, NULL, 0, 0), EPIPE);
-		assert_int_equal(control_in(fd, 0x3f, i, buf, 1, 0), EPIPE);
+		assert_int_equal(control_in(fd, SIM_REQ_REFUSE, i, buf, 64, PATIENT), EPIPE);
+		assert_int_equal(control_out(fd, SIM_REQ_REFUSE, i, buf, 64, PATIENT), EPIPE);
+		assert_int_equal(control_out(fd, SIM_REQ_REFUSE, i, NULL, 0, PATIENT), EPIPE);
+		assert_int_equal(control_in(fd, 0x3f, i, buf, 1, PATIENT), EPIPE);
 		assert_int_equal(control_check(fd, i, 100), 0);
 	}
 	assert_int_equal(sim_number("control_refused"), count + 200);
@@ -220,7 +221,7 @@ static void slow(void **state)
 	do {
 		hurried = sim_number("control_hurried");
 		begin = now();
-		assert_int_equal(control_in(fd, SIM_REQ_SLOW, 300, buf, 64, 0), 0);
+		assert_int_equal(control_in(fd, SIM_REQ_SLOW, 300, buf, 64, PATIENT), 0);
 	} while (sim_number("control_hurried") > hurried);
 	assert_true(is_pattern(buf, 300, 64));
 	assert_true(now() - begin >= 0.29);
@@ -347,19 +348,19 @@ static void bad_pointers(void **state)
 	assert_return_code(mprotect(map + page, page, PROT_NONE), errno);
 	requests = sim_number("control");
 	bytes = sim_number("control_bytes");
-	assert_int_equal(control_out(fd, SIM_REQ_WRITE, 1, NULL, 16, 0), EFAULT);
-	assert_int_equal(control_out(fd, SIM_REQ_WRITE, 1, map + page - 8, 16, 0), EFAULT);
+	assert_int_equal(control_out(fd, SIM_REQ_WRITE, 1, NULL, 16, PATIENT), EFAULT);
+	assert_int_equal(control_out(fd, SIM_REQ_WRITE, 1, map + page - 8, 16, PATIENT), EFAULT);
 	/* Then the device is not asked at all. */
 	assert_int_equal(sim_number("control"), requests);
 	assert_int_equal(sim_number("control_bytes"), bytes);
 
-	assert_int_equal(control_in(fd, SIM_REQ_READ, 1, NULL, 16, 0), EFAULT);
-	assert_int_equal(control_in(fd, SIM_REQ_READ, 1, map + page - 8, 16, 0), EFAULT);
-	assert_int_equal(control_in(fd, SIM_REQ_READ, 1, map + page - 16, 16, 0), 0);
+	assert_int_equal(control_in(fd, SIM_REQ_READ, 1, NULL, 16, PATIENT), EFAULT);
+	assert_int_equal(control_in(fd, SIM_REQ_READ, 1, map + page - 8, 16, PATIENT), EFAULT);
+	assert_int_equal(control_in(fd, SIM_REQ_READ, 1, map + page - 16, 16, PATIENT), 0);
 	assert_true(is_pattern(map + page - 16, 1, 16));
 	/* Without data, none of it is looked at. */
-	assert_int_equal(control_in(fd, SIM_REQ_READ, 1, NULL, 0, 0), 0);
-	assert_int_equal(control_out(fd, SIM_REQ_WRITE, 1, map + page, 0, 0), 0);
+	assert_int_equal(control_in(fd, SIM_REQ_READ, 1, NULL, 0, PATIENT), 0);
+	assert_int_equal(control_out(fd, SIM_REQ_WRITE, 1, map + page, 0, PATIENT), 0);
 	munmap(map, 2 * page);
 }
 
@@ -376,7 +377,7 @@ static void no_memory(void **state)
 		int error;
 
 		inject_begin(nth);
-		error = control_out(fd, SIM_REQ_WRITE, 3, buf, 64, 0);
+		error = control_out(fd, SIM_REQ_WRITE, 3, buf, 64, PATIENT);
 		failed = inject_end();
 		if (!failed) {
 			assert_int_equal(error, 0);
@@ -448,7 +449,7 @@ static bool unplugged_once(void **state)
 	assert_int_equal(reap(pid, PROMPT), 0);
 	told = ended_by_unplug(w->error);
 	assert_int_equal(control_check(w->fd, 1, 64), ENODEV);
-	assert_int_equal(control_out(w->fd, SIM_REQ_WRITE, 1, buf, 64, 0), ENODEV);
+	assert_int_equal(control_out(w->fd, SIM_REQ_WRITE, 1, buf, 64, PATIENT), ENODEV);
 	assert_int_equal(clear_halt(w->fd, info.ep_in), ENODEV);
 	assert_int_equal(clear_halt(w->fd, info.ep_out), ENODEV);
 	munmap(w, sizeof(*w));
@@ -483,7 +484,8 @@ static int asks_for_its_own(struct waiter *w)
 	error = control_check(w->fd, w->value, 1 + w->value % 4096);
 	for (unsigned int i = 0; i < sizeof(data); i++)
 		data[i] = sim_control_byte(w->value, i);
-	return error ? error : control_out(w->fd, SIM_REQ_WRITE, w->value, data, sizeof(data), 0);
+	return error ? error
+		     : control_out(w->fd, SIM_REQ_WRITE, w->value, data, sizeof(data), PATIENT);
 }
 
 static int clears_halts(struct waiter *w)

@@ -40,7 +40,7 @@ int control_out(int fd, uint8_t request, uint16_t value, const void *data, uint3
 int control_check(int fd, uint16_t value, uint32_t length)
 {
 	unsigned char data[4096] = "";
-	int error = control_in(fd, SIM_REQ_READ, value, data, length, 0);
+	int error = control_in(fd, SIM_REQ_READ, value, data, length, PATIENT);
 
 	for (uint32_t i = 0; !error && i < length; i++) {
 		if (data[i] != sim_control_byte(value, i))

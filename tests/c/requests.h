@@ -20,6 +20,8 @@
  * it: try_control(fd, &(struct mydev_control){ .request = 1 })
  */
 int try_control(int fd, struct mydev_control *c);
+/* For an answer that is to come, however slow the machine: in milliseconds. */
+#define PATIENT 30000
 /* To the interface and in @ms: data comes, data goes, nothing does. */
 int control_in(int fd, uint8_t request, uint16_t value, void *data, uint32_t length, uint32_t ms);
 int control_out(int fd, uint8_t request, uint16_t value, const void *data, uint32_t length,
