@@ -77,8 +77,7 @@ static void on_signal(int sig)
 		stop = 1;
 }
 
-static void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-static void die(const char *format, ...)
+__attribute__((format(printf, 1, 2), noreturn)) static void die(const char *format, ...)
 {
 	va_list args;
 

@@ -216,6 +216,8 @@ static void trace_on(void)
 		print_message("skipped: this kernel has no tracepoints\n");
 		skip();
 	}
+	/* For the names of programs the scheduler would be patched, each time. */
+	write_text(TRACING "/options/record-cmd", "0");
 	if (mkdir(INSTANCE, 0700) && errno != EEXIST)
 		fail_msg(INSTANCE ": %s", strerror(errno));
 	write_text(INSTANCE "/buffer_size_kb", "4096");

@@ -17,6 +17,8 @@ ALARM = re.compile("|".join([
     r"page allocation failure", r"double free", r"use-after-free", r"out-of-bounds", r"bad page", r"nobody cared",
     r"mydev-bench: (insmod|cannot)",
 ]), re.IGNORECASE)
+# What comes after the first one is its consequence.
+TRIPPED = re.compile(r"(Oops: )?\bint3: \d+ \[#1\]")
 # What a healthy kernel says of itself while it starts.
 HARMLESS = re.compile("|".join([
     r"kprobes: .* if possible", r"mtrr: your CPUs had inconsistent",
@@ -58,6 +60,7 @@ class Ktap:
         self.notes = []
         self.passed = self.failed = self.skipped = 0
         self.failures = []          # (suite, name of the test, lines of explanation)
+        self.suites = 0             # those that have come to their end
         self.on_suite = on_suite    # called as on_suite(name, ok, counts, remark)
         self._mark = (0, 0, 0)
         self._partial = b""
@@ -119,10 +122,16 @@ class Ktap:
             level.failed += 1
         self.notes = []
         if depth == 0:
+            now = (self.passed, self.failed, self.skipped)
+            self.suites += 1
             if self.on_suite:
-                now = (self.passed, self.failed, self.skipped)
                 self.on_suite(name, ok, tuple(a - b for a, b in zip(now, self._mark)), remark)
-                self._mark = now
+            self._mark = now
+
+    def forget_unfinished(self):
+        """Nothing is counted of a suite that has not come to its end: it will run again."""
+        self.passed, self.failed, self.skipped = self._mark
+        del self.failures[self.failed:]
 
     def finish(self, planned):
         """The end of the channel: suites that never reported have failed."""
@@ -130,6 +139,14 @@ class Ktap:
         for number in range(level.seen, planned):
             self.failed += 1
             self.failures.append((f"suite {number + 1} of {planned}", ["no verdict"] + (self.notes if number == level.seen else [])))
+
+
+def before_trip(log):
+    """The log of a guest whose emulated CPU has tripped over code that another one was
+    patching, as far as it was good; None of any other guest. The breakpoint that the
+    kernel puts there meanwhile is one that it knows, so on a real CPU nobody sees it."""
+    tripped = TRIPPED.search(log)
+    return log[:tripped.start()] if tripped else None
 
 
 def alarms(log):

@@ -86,6 +86,25 @@ def ordinary_messages_are_not():
     assert not verdict.alarms(log)
 
 
+def a_tripped_guest_counts_as_far_as_it_was_good():
+    ktap = verdict.Ktap()
+    ktap.feed_bytes(b"KTAP version 1\n1..3\n    1..2\n    ok 1 a\n    not ok 2 b\nnot ok 1 s\n    1..2\n    ok 1 a\n    not ok 2 b\n")
+    ktap.forget_unfinished()
+    ktap.finish(ktap.suites)
+    assert (ktap.passed, ktap.failed, ktap.skipped, ktap.suites) == (1, 1, 0, 1)
+    assert [name for name, _ in ktap.failures] == ["b"]
+
+
+def only_a_trip_of_the_emulator_is_one():
+    assert verdict.before_trip("[ 1.0] good\n[ 2.0] Oops: int3: 0000 [#1] PREEMPT SMP\n[ 2.1] Call Trace:\n") == "[ 1.0] good\n[ 2.0] "
+    assert verdict.before_trip("[ 2.0] int3: 0000 [#1] PREEMPT SMP\n") is not None
+    for line in ("Oops: 0000 [#1] PREEMPT SMP", "general protection fault, 0000 [#1]", "Oops: int3: 0000 [#2] PREEMPT SMP",
+                 "kernel BUG at x.c:1! Oops: invalid opcode: 0000 [#1]", "Kernel panic - not syncing: x"):
+        assert verdict.before_trip(f"[    1.0] {line}\n") is None, line
+    # What was wrong before it still is.
+    assert verdict.alarms(verdict.before_trip("[ 1.0] WARNING: CPU: 1\n[ 2.0] int3: 0000 [#1]\n"))
+
+
 def main():
     tests = [value for name, value in globals().items()
              if callable(value) and getattr(value, "__module__", "") == "__main__" and name not in ("main", "suite", "counts")]
