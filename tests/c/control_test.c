@@ -203,12 +203,6 @@ static bool in_time(void **state)
 	return true;
 }
 
-static int nothing_to_do(void **state)
-{
-	(void)state;
-	return 0;
-}
-
 static void slow(void **state)
 {
 	int fd = node_open(O_WRONLY);
@@ -226,7 +220,7 @@ static void slow(void **state)
 	assert_true(is_pattern(buf, 300, 64));
 	assert_true(now() - begin >= 0.29);
 	for (unsigned int i = 0; i < 5; i++) {
-		holds_once(in_time, nothing_to_do, &arg);
+		holds_once(in_time, NULL, &arg);
 		assert_int_equal(control_check(fd, i, 4096), 0);
 	}
 	hurried = sim_number("control_hurried");

@@ -85,7 +85,8 @@ void nap(void); /* between two looks at something that sends no event */
 
 /*
  * For promises of a time, which a machine that stands still for a while cannot
- * keep: @fn says whether it held. It has to once; each try begins fresh.
+ * keep: @fn says whether it held. It has to once. @fresh_fn is what each further try
+ * begins with, NULL for nothing.
  */
 void holds_once(bool (*fn)(void **state), int (*fresh_fn)(void **state), void **state);
 

@@ -78,7 +78,8 @@ struct mydev_packet {
  * The queue's depth cannot be changed with the ring: do that before.
  *
  * With the ring, a descriptor that is revoked (mydev_revoke()) takes the bytes of
- * its packets with it: touching those raises SIGBUS, while calls return -ESTALE.
+ * its packets with it: touching those raises SIGBUS, and a packet that is held was
+ * taken away (-ENOBUFS when it is released); mydev_client_next() returns -ESTALE.
  * Whoever has to live on uses MYDEV_CLIENT_COPY.
  *
  * Return: 0, or
