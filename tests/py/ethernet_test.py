@@ -19,13 +19,9 @@ import sys
 import time
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-SRC = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(SRC / "userspace" / "python"))
-os.environ.setdefault("LIBMYDEV", str(SRC / "userspace" / "libmydev.so.0"))
-import mydev  # noqa: E402
+from promises import NODE, plug, promise, raises, run, wait_for
+import mydev  # promises says where it is
 
-NODE = os.environ["MYDEV_NODE"]
 # <linux/mydev.h>
 SET_ALTERNATE = 0xbd08
 # The type of frames that are for experiments, IEEE 802.
@@ -42,14 +38,6 @@ def set_alternate(device, number):
     except OSError as error:
         return error.errno
     return 0
-
-
-def wait_for(condition):
-    """For states that no event tells of."""
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.005)
 
 
 def frame(number):
@@ -69,7 +57,7 @@ class Wire(socket.socket):
         self.number = 0
 
     def feed(self, count):
-        wait_for(lambda: Path("/sys/class/net/usb0/carrier").read_text() == "1\n")
+        wait_for(lambda: Path("/sys/class/net/usb0/carrier").read_text() == "1\n", SECONDS)
         for _ in range(count):
             self.send(frame(self.number))
             self.number += 1
@@ -119,15 +107,6 @@ class Reader:
         self.device.close()
 
 
-def raises(number, function, *args):
-    try:
-        function(*args)
-    except OSError as error:
-        assert error.errno == number, f"{error!r}"
-        return
-    raise AssertionError(f"no {errno.errorcode[number]}")
-
-
 def nothing_yet(packets):
     try:
         return packets.next(0) is None
@@ -137,23 +116,14 @@ def nothing_yet(packets):
 
 # ------------------------------------------------------------------------- tests
 
-TESTS = []
-
-
-def promise(words):
-    def add(function):
-        TESTS.append((words, function))
-        return function
-    return add
-
-
 @promise("setting 0 has no endpoints: readers wait, write() is EOPNOTSUPP")
 def no_endpoints():
     with mydev.open(NODE) as device:
         info = device.info()
         assert (info["alternate_setting"], info["ep_in"], info["ep_out"]) == (0, 0, 0), info
         assert info["interface_number"] == 1
-        raises(errno.EOPNOTSUPP, device.write, frame(0))
+        with raises(OSError, errno.EOPNOTSUPP):
+            device.write(frame(0))
         assert set_alternate(device, 2) == errno.ERANGE
         with device.packets(ring=False) as packets:
             assert nothing_yet(packets)
@@ -239,7 +209,7 @@ def killed():
             reader = Reader(wire, bool(turn % 2))
             before = counter.value
             pid = child(lambda: changer(counter))
-            wait_for(lambda: counter.value > before + turn)
+            wait_for(lambda: counter.value > before + turn, SECONDS)
             os.kill(pid, signal.SIGKILL)
             assert ended(pid) == -signal.SIGKILL
             assert set_alternate(device, 1) in (0, errno.EIO)
@@ -256,11 +226,6 @@ def shared():
     return ctypes.c_uint64.from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
 
 
-def plug(on):
-    Path(os.environ["GADGET_UDC"]).write_text(os.environ["UDC"] if on else "\n")
-    wait_for(lambda: os.path.exists(NODE) == on)
-
-
 @promise("unplugged in the middle of changes: ENODEV for who changes and who reads")
 def unplugged():
     counter = shared()
@@ -269,8 +234,8 @@ def unplugged():
         reader = Reader(wire, bool(turn % 2))
         before = counter.value
         pid = child(lambda: changer(counter))
-        wait_for(lambda: counter.value > before + turn)
-        plug(False)
+        wait_for(lambda: counter.value > before + turn, SECONDS)
+        plug(False, SECONDS)
         assert ended(pid) == errno.ENODEV
         try:
             while True:
@@ -279,26 +244,8 @@ def unplugged():
             assert error.errno == errno.ENODEV, f"{error!r}"
         reader.close()
         wire.close()
-        plug(True)
-
-
-def main():
-    failed = 0
-    print("KTAP version 1", flush=True)
-    for number, (words, function) in enumerate(TESTS, 1):
-        try:
-            function()
-            print(f"ok {number} {words}", flush=True)
-        except Exception as error:
-            failed += 1
-            where, lines = error.__traceback__, []
-            while where:
-                lines.append(f"{where.tb_lineno}")
-                where = where.tb_next
-            print(f"# {error!r} at {' < '.join(reversed(lines))}\nnot ok {number} {words}", flush=True)
-    print(f"1..{len(TESTS)}")
-    return 1 if failed else 0
+        plug(True, SECONDS)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

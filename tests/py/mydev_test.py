@@ -12,13 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-SRC = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(SRC / "userspace" / "python"))
-os.environ.setdefault("LIBMYDEV", str(SRC / "userspace" / "libmydev.so.0"))
-import mydev  # noqa: E402
+from promises import NODE, TESTS, plug, promise, raises, run, wait_for
+import mydev  # promises says where it is
 
-NODE = os.environ["MYDEV_NODE"]
 MASK = (1 << 64) - 1
 
 
@@ -38,14 +34,6 @@ def feed(count, size="1000"):
     sim(f"count {count}")
 
 
-def wait_for(condition, seconds=20):
-    """For states that no event tells of."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.005)
-
-
 def next_counter():
     return int(sim("stats")["next"])
 
@@ -56,14 +44,6 @@ def quiet():
 
 def plugged():
     return Path(os.environ["GADGET_UDC"]).read_text().strip() != ""
-
-
-def plug(on):
-    Path(os.environ["GADGET_UDC"]).write_text(os.environ["UDC"] if on else "\n")
-    wait_for(lambda: os.path.exists(NODE) == on)
-    if on:
-        # As with-sim.sh has said of the first one.
-        (Path("/sys/class/mydev") / Path(NODE).name / "stall_ms").write_text("0\n")
 
 
 def expected(counter, length):
@@ -112,34 +92,7 @@ def mapped(address):
     return False
 
 
-class raises:
-    """The block has to end with just this exception, and errno where one is given."""
-
-    def __init__(self, kind, number=None):
-        self.kind, self.number = kind, number
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, value, _):
-        assert kind is not None, f"no {self.kind.__name__}"
-        if kind is not self.kind:
-            return False
-        self.value = value
-        assert self.number in (None, getattr(value, "errno", None)), f"{value!r}"
-        return True
-
-
 # ----------------------------------------------------------------------- tests
-
-TESTS = []
-
-
-def promise(words):
-    def add(function):
-        TESTS.append((words, function))
-        return function
-    return add
 
 
 def both_ways(words):
@@ -459,26 +412,6 @@ def sending():
         sim("echo off")
 
 
-def main():
-    failed = 0
-    sim("echo off")
-    print("KTAP version 1", flush=True)
-    for number, (words, function) in enumerate(TESTS, 1):
-        try:
-            fresh()
-            function()
-            print(f"ok {number} {words}", flush=True)
-        except Exception as error:
-            failed += 1
-            where = error.__traceback__
-            lines = []
-            while where:
-                lines.append(f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}")
-                where = where.tb_next
-            print(f"# {error!r} at {' < '.join(reversed(lines))}\nnot ok {number} {words}", flush=True)
-    print(f"1..{len(TESTS)}")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sim("echo off")
+    sys.exit(run(fresh))
