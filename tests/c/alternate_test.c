@@ -743,7 +743,7 @@ static int waits_for_control(void *arg)
 {
 	struct waiter *w = arg;
 
-	w->error = control_in(w->fd, SIM_REQ_SLOW, 50000, buf, 64, 60000);
+	w->error = control_unanswered(w->fd);
 	return 0;
 }
 
@@ -751,13 +751,13 @@ static int waits_for_control(void *arg)
 static void reset_of_a_request(void **state)
 {
 	struct waiter *w = shared_memory(sizeof(*w));
-	uint64_t requests = sim_number("control");
+	uint64_t requests = requests_so_far();
 	pid_t pid;
 
 	(void)state;
 	w->fd = node_open(O_WRONLY);
 	pid = spawn(waits_for_control, w);
-	await(sim_number("control") > requests);
+	await(requests_so_far() > requests);
 	assert_int_equal(reset_device(node_open(O_WRONLY)), 0);
 	assert_int_equal(reap(pid, PROMPT), 0);
 	assert_int_equal(w->error, EIO);

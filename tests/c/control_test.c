@@ -390,7 +390,6 @@ static void no_memory(void **state)
 
 struct waiter {
 	int fd;
-	uint32_t ms; /* of the device */
 	volatile int error;
 	volatile uint64_t rounds;
 	volatile bool end;
@@ -402,22 +401,22 @@ static int waits(void *arg)
 {
 	struct waiter *w = arg;
 
-	w->error = control_in(w->fd, SIM_REQ_SLOW, w->ms, buf, 64, 60000);
+	w->error = control_unanswered(w->fd);
 	return 0;
 }
 
 static void killed(void **state)
 {
 	int fd = node_open(O_WRONLY);
-	struct waiter w = { .fd = fd, .ms = 50000 };
+	struct waiter w = { .fd = fd };
 	uint64_t seed = test_seed();
 
 	(void)state;
 	for (unsigned int i = 0; i < 10; i++) {
-		uint64_t requests = sim_number("control");
+		uint64_t requests = requests_so_far();
 		pid_t pid = spawn(waits, &w);
 
-		await(sim_number("control") > requests);
+		await(requests_so_far() > requests);
 		usleep(random_next(&seed) % 30000);
 		assert_return_code(kill(pid, SIGKILL), errno);
 		assert_int_equal(reap(pid, PROMPT), 128 + SIGKILL);
@@ -428,17 +427,16 @@ static void killed(void **state)
 static bool unplugged_once(void **state)
 {
 	struct waiter *w = shared_memory(sizeof(*w));
-	uint64_t requests = sim_number("control");
+	uint64_t requests = requests_so_far();
 	struct mydev_info info;
 	bool told;
 	pid_t pid;
 
 	(void)state;
 	w->fd = node_open(O_RDWR);
-	w->ms = 50000;
 	info = info_of(w->fd);
 	pid = spawn(waits, w);
-	await(sim_number("control") > requests);
+	await(requests_so_far() > requests);
 	unplug();
 	assert_int_equal(reap(pid, PROMPT), 0);
 	told = ended_by_unplug(w->error);

@@ -49,6 +49,24 @@ int control_check(int fd, uint16_t value, uint32_t length)
 	return error;
 }
 
+int control_unanswered(int fd)
+{
+	char data[64];
+	int error;
+
+	do {
+		error = control_in(fd, SIM_REQ_SLOW, 50000, data, sizeof(data), 60000);
+	} while (!error);
+	return error;
+}
+
+uint64_t requests_so_far(void)
+{
+	uint64_t requests = sim_number("control");
+
+	return requests - sim_number("control_hurried");
+}
+
 static int select_one(int fd, unsigned long request, uint32_t value)
 {
 	struct mydev_select select = { .size = sizeof(select), .value = value };

@@ -28,6 +28,14 @@ int control_out(int fd, uint8_t request, uint16_t value, const void *data, uint3
 		uint32_t ms);
 /* Asks for @length bytes of the pattern of @value; they are compared. */
 int control_check(int fd, uint16_t value, uint32_t length);
+/*
+ * Waits for an answer that does not come; returns the errno at the end of that. Where
+ * the device cannot tell one request from the next it answers at once, and says so:
+ * then it is asked again.
+ */
+int control_unanswered(int fd);
+/* How often the device was asked, without those: more than before, somebody waits. */
+uint64_t requests_so_far(void);
 
 int clear_halt(int fd, uint32_t address);
 int set_alternate(int fd, uint32_t number);

@@ -4,6 +4,7 @@
 import re
 
 RESULT = re.compile(r"^(not ok|ok) (\d+)(?:\s+-)?(?:\s+(.*?))?(?:\s*#\s*(.*))?$")
+CMOCKA = re.compile(r"^# .*: error: Failure!$")
 PLAN = re.compile(r"^1\.\.(\d+)(?:\s*#\s*(.*))?$")
 
 # Any of these in a kernel's log fails the run.
@@ -60,6 +61,7 @@ class Ktap:
         self.notes = []
         self.passed = self.failed = self.skipped = 0
         self.failures = []          # (suite, name of the test, lines of explanation)
+        self.last_failed = None     # its lines, until something else passes or fails
         self.suites = 0             # those that have come to their end
         self.on_suite = on_suite    # called as on_suite(name, ok, counts, remark)
         self._mark = (0, 0, 0)
@@ -77,6 +79,10 @@ class Ktap:
         if not result and not plan:
             if text and not text.startswith(("KTAP version", "TAP version", "# Subtest:")):
                 self.notes = self.notes[-60:] + [text]
+                # cmocka says why after it has said that.
+                if CMOCKA.match(text) and self.last_failed is not None:
+                    self.last_failed += self.notes
+                    self.notes, self.last_failed = [], None
             elif text.startswith("# Subtest:"):
                 self.notes = []
             return
@@ -108,6 +114,7 @@ class Ktap:
         if complaint:
             self.notes.append(complaint)
         if below is None or complaint or (not ok and not below.failed):
+            self.last_failed = None
             if skipped and not complaint:
                 self.skipped += 1
             elif ok and not complaint:
@@ -115,7 +122,8 @@ class Ktap:
             else:
                 ok = False
                 self.failed += 1
-                self.failures.append((name, list(self.notes)))
+                self.last_failed = list(self.notes)
+                self.failures.append((name, self.last_failed))
         if below is not None and below.failed:
             ok = False
         if not ok:

@@ -95,6 +95,14 @@ def a_tripped_guest_counts_as_far_as_it_was_good():
     assert [name for name, _ in ktap.failures] == ["b"]
 
 
+def what_cmocka_says_afterwards_is_of_what_failed():
+    lines = ("1..3", "# seed: 1", "not ok 1 - a", "# 0x1 != 0x2", "# x.c:7: error: Failure!", "# seed: 2", "not ok 2 - b", "# seed: 3", "ok 3 - c")
+    ktap = verdict.Ktap()
+    ktap.feed_bytes(suite(*lines, ok=False).encode())
+    assert [(name, notes) for name, notes in ktap.failures] == [
+        ("a", ["# seed: 1", "# 0x1 != 0x2", "# x.c:7: error: Failure!"]), ("b", ["# seed: 2"])]
+
+
 def only_a_trip_of_the_emulator_is_one():
     assert verdict.before_trip("[ 1.0] good\n[ 2.0] Oops: int3: 0000 [#1] PREEMPT SMP\n[ 2.1] Call Trace:\n") == "[ 1.0] good\n[ 2.0] "
     assert verdict.before_trip("[ 2.0] int3: 0000 [#1] PREEMPT SMP\n") is not None
