@@ -197,8 +197,6 @@ static void modes(void **state)
 			fail_msg("round %u, mode %u: %s", i, mode, error);
 		assert_true(v->packets >= whole);
 	}
-	sim_do("count 0");
-	await(sim_is("quiet"));
 	configure(fd, .mode = MYDEV_MODE_STREAM);
 	take_rest(fd, &records.content);
 	assert_true(rings > 5);
@@ -546,6 +544,52 @@ static void revoked(void **state)
 
 /* --- memory ------------------------------------------------------------------------------ */
 
+/* Ends when the ring does, unless a packet is taken from it in its hands. */
+static int takes_until_revoked(void *arg)
+{
+	struct child *c = arg;
+
+	signal(SIGBUS, SIG_DFL);
+	if (!ring_read(&c->r, &c->records, UINT32_MAX) || c->records.bad) {
+		printf("# %s\n", c->records.error);
+		return 1;
+	}
+	return try_sync(c->r.fd) == ESTALE ? 0 : 2;
+}
+
+static void revoked_in_the_midst(void **state)
+{
+	int reader = node_open(O_RDWR);
+	uint64_t seed = test_seed();
+	struct records records;
+	struct rings r;
+
+	(void)state;
+	ring_open(&r, reader);
+	expect(&records, reader);
+	feed_forever("24-3000");
+	for (unsigned int round = 0; round < (slow_lane() ? 5 : 15); round++) {
+		int fd = node_open(O_RDWR), status;
+		struct child *c = child_for(fd);
+		pid_t pid;
+
+		/* It begins wherever the device is. */
+		records_init(&c->records);
+		pid = spawn(takes_until_revoked, c);
+		take_ring(&r, &records, 20 + random_next(&seed) % 200);
+		assert_int_equal(revoke_client(reader, info_of(fd).client_id), 0);
+		status = reap(pid, PROMPT);
+		if (status != 128 + SIGBUS)
+			assert_int_equal(status, 0);
+		ring_close(&c->r);
+		munmap(c, sizeof(*c));
+		close(fd);
+	}
+	take_ring(&r, &records, 200);
+	assert_int_equal(stats_of(reader).client_lost_packets, 0);
+	ring_close(&r);
+}
+
 static void no_memory(void **state)
 {
 	int fd = node_open(O_RDWR), failures = 0;
@@ -592,6 +636,8 @@ int main(void)
 		PROMISE_RING("unplugged while rings are taken from", unplugged_in_the_midst),
 		PROMISE_RING("revoked: an ended ring, SIGBUS for packets, and others go on",
 			     revoked),
+		PROMISE_RING("revoked while it takes: ended or SIGBUS, and others miss nothing",
+			     revoked_in_the_midst),
 		PROMISE_RING("no memory: ENOMEM, and the mode is what it was", no_memory),
 	};
 
