@@ -14,6 +14,7 @@ BOOT_SECONDS = 180
 class Suite:
     name: str
     seconds: int
+    cpus: int
     lanes: list
     command: str
     bare: list      # those of the lanes in which it runs in a bare guest (see Guest)
@@ -23,14 +24,14 @@ def load():
     """All suites, in the order of the file."""
     found = []
     for number, line in enumerate(LIST.read_text().splitlines(), 1):
-        words = line.split("#", 1)[0].split(None, 3)
+        words = line.split("#", 1)[0].split(None, 4)
         if not words:
             continue
         try:
-            name, seconds, lanes, command = words
-            seconds = int(seconds)
+            name, seconds, cpus, lanes, command = words
+            seconds, cpus = int(seconds), int(cpus)
         except ValueError:
-            raise BenchError(f"{LIST}:{number}: want NAME SECONDS LANES COMMAND, not '{line}'") from None
+            raise BenchError(f"{LIST}:{number}: want NAME SECONDS CPUS LANES COMMAND, not '{line}'") from None
         words = ALL if lanes == "all" else lanes.split(",")
         lanes = [word.removesuffix("/bare") for word in words]
         bare = [lane for lane, word in zip(lanes, words) if lane != word]
@@ -39,7 +40,7 @@ def load():
             raise BenchError(f"{LIST}:{number}: no such lane: {', '.join(unknown)} (lanes: {', '.join(ALL)})")
         if any(suite.name == name for suite in found):
             raise BenchError(f"{LIST}:{number}: the name '{name}' is taken")
-        found.append(Suite(name, seconds, lanes, command, bare))
+        found.append(Suite(name, seconds, cpus, lanes, command, bare))
     return found
 
 

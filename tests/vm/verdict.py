@@ -19,7 +19,10 @@ ALARM = re.compile("|".join([
     r"mydev-bench: (insmod|cannot)",
 ]), re.IGNORECASE)
 # What comes after the first one is its consequence.
-TRIPPED = re.compile(r"(Oops: )?\bint3: \d+ \[#1\]")
+OOPS = re.compile(r"^(.*(BUG: unable to handle|PANIC: double fault).*\n(.*\n){,8}?)?.*: [0-9a-f]+ \[#1\]", re.MULTILINE)
+FLAGS = re.compile(r"EFLAGS: ([0-9a-f]{8})")
+# Those that are always 0 [Intel SDM, volume 1, 3.4.3].
+NO_FLAGS = 0xffc08028
 # What a healthy kernel says of itself while it starts.
 HARMLESS = re.compile("|".join([
     r"kprobes: .* if possible", r"mtrr: your CPUs had inconsistent",
@@ -150,11 +153,17 @@ class Ktap:
 
 
 def before_trip(log):
-    """The log of a guest whose emulated CPU has tripped over code that another one was
-    patching, as far as it was good; None of any other guest. The breakpoint that the
-    kernel puts there meanwhile is one that it knows, so on a real CPU nobody sees it."""
-    tripped = TRIPPED.search(log)
-    return log[:tripped.start()] if tripped else None
+    """The log of a guest whose emulated CPU has tripped, as far as it was good; None of any
+    other guest. It trips over code that another one is patching: the breakpoint that the
+    kernel puts there meanwhile is one that it knows, so on a real CPU nobody sees it. Or
+    it goes on with flags that no CPU has."""
+    oops = OOPS.search(log)
+    if not oops:
+        return None
+    flags = FLAGS.search(log, oops.end())
+    if "int3: " in oops.group() or (flags and int(flags.group(1), 16) & NO_FLAGS):
+        return log[:oops.start()]
+    return None
 
 
 def alarms(log):

@@ -104,8 +104,14 @@ def what_cmocka_says_afterwards_is_of_what_failed():
 
 
 def only_a_trip_of_the_emulator_is_one():
-    assert verdict.before_trip("[ 1.0] good\n[ 2.0] Oops: int3: 0000 [#1] PREEMPT SMP\n[ 2.1] Call Trace:\n") == "[ 1.0] good\n[ 2.0] "
+    assert verdict.before_trip("[ 1.0] good\n[ 2.0] Oops: int3: 0000 [#1] PREEMPT SMP\n[ 2.1] Call Trace:\n") == "[ 1.0] good\n"
     assert verdict.before_trip("[ 2.0] int3: 0000 [#1] PREEMPT SMP\n") is not None
+    fault = "[ 1.0] good\n{}[ 2.0] Oops: {}: 0000 [#1] PREEMPT SMP\n[ 2.0] RSP: 0018:ff74cb5e003c7810 EFLAGS: {}\n"
+    page_fault = "[ 2.0] BUG: unable to handle page fault for address: 0\n[ 2.0] PGD 0\n"
+    for what, before in (("double fault", ""), ("0000", page_fault)):
+        assert verdict.before_trip(fault.format(before, what, "50778382")) == "[ 1.0] good\n"
+        assert verdict.before_trip(fault.format(before, what, "00010246")) is None
+        assert verdict.before_trip(fault.format(before, what, "00010246") + "[ 3.0] EFLAGS: 50778382\n") is None
     for line in ("Oops: 0000 [#1] PREEMPT SMP", "general protection fault, 0000 [#1]", "Oops: int3: 0000 [#2] PREEMPT SMP",
                  "kernel BUG at x.c:1! Oops: invalid opcode: 0000 [#1]", "Kernel panic - not syncing: x"):
         assert verdict.before_trip(f"[    1.0] {line}\n") is None, line
