@@ -205,8 +205,9 @@ class Guest:
             # With the two flags, the kernel copies with the one instruction that
             # the emulator does byte by byte: ten times as slow.
             accel = ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-erms,-fsrm"]
-            # It translates a program anew for each address that it is mapped at.
-            words = "norandmaps"
+            # It translates a program anew for each address that it is mapped at, and has
+            # nothing to mitigate; each level of page tables costs it.
+            words = "norandmaps mitigations=off no5lvl"
         shares = []
         for tag, path, options in (("rootfs", "/", "readonly=on,multidevs=remap"), ("src", TOP, "readonly=on,multidevs=remap"),
                                    ("out", self.out, "multidevs=remap")):
