@@ -73,9 +73,11 @@ latency() {
 # libusb has as many transfers in flight as mydev has at full speed, of that size:
 # their number decides here.
 xhci_back() {
-	local port
+	local port name
 	for port in /sys/class/virtio-ports/*; do
-		[ "$(<"$port/name")" = back ] && BACK=/dev/${port##*/} && return
+		# The port is there before its name is.
+		read -r name 2>/dev/null <"$port/name" || continue
+		[ "$name" = back ] && BACK=/dev/${port##*/} && return
 	done
 	return 1
 }

@@ -11,10 +11,12 @@
 
 BACK=
 
+# The port is there before its name is.
 find_back() {
-	local port
+	local port name
 	for port in /sys/class/virtio-ports/*; do
-		[ "$(<"$port/name")" = back ] && BACK=/dev/${port##*/} && return
+		read -r name 2>/dev/null <"$port/name" || continue
+		[ "$name" = back ] && BACK=/dev/${port##*/} && return
 	done
 	return 1
 }

@@ -179,7 +179,7 @@ class Guest:
         if self.command is not None:
             files["job.command"] = f"{self.command}\n".encode()
         else:
-            files["job.suites"] = "".join(f"{s.name} {s.seconds} {s.cpus} {s.command}\n" for s in self.suites).encode()
+            files["job.suites"] = "".join(f"{s.name} {s.seconds} {1 + (self.lane.name in s.two)} {s.command}\n" for s in self.suites).encode()
         if not self.lane.is_uml:
             for number, path in enumerate(module_files(self.lane, BOOT_MODULES)):
                 name = Path(path).name

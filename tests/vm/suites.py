@@ -14,9 +14,9 @@ BOOT_SECONDS = 180
 class Suite:
     name: str
     seconds: int
-    cpus: int
     lanes: list
     command: str
+    two: list       # those of the lanes in which it has two processors
     bare: list      # those of the lanes in which it runs in a bare guest (see Guest)
 
 
@@ -28,19 +28,20 @@ def load():
         if not words:
             continue
         try:
-            name, seconds, cpus, lanes, command = words
-            seconds, cpus = int(seconds), int(cpus)
+            name, seconds, two, lanes, command = words
+            seconds = int(seconds)
         except ValueError:
-            raise BenchError(f"{LIST}:{number}: want NAME SECONDS CPUS LANES COMMAND, not '{line}'") from None
+            raise BenchError(f"{LIST}:{number}: want NAME SECONDS TWO_CPUS LANES COMMAND, not '{line}'") from None
         words = ALL if lanes == "all" else lanes.split(",")
         lanes = [word.removesuffix("/bare") for word in words]
         bare = [lane for lane, word in zip(lanes, words) if lane != word]
-        unknown = [lane for lane in lanes if lane not in [*ALL, HOST]]
+        two = ALL if two == "all" else [] if two == "-" else two.split(",")
+        unknown = [lane for lane in [*lanes, *two] if lane not in [*ALL, HOST]]
         if unknown:
             raise BenchError(f"{LIST}:{number}: no such lane: {', '.join(unknown)} (lanes: {', '.join(ALL)})")
         if any(suite.name == name for suite in found):
             raise BenchError(f"{LIST}:{number}: the name '{name}' is taken")
-        found.append(Suite(name, seconds, cpus, lanes, command, bare))
+        found.append(Suite(name, seconds, lanes, command, two, bare))
     return found
 
 
