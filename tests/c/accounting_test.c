@@ -355,11 +355,9 @@ static const char *random_size(uint64_t *seed)
 /* Ten millions together; a real-time kernel needs three times as long for one. */
 static uint64_t least_packets(void)
 {
-	const char *lane = getenv("LANE");
-
 	if (slow_lane())
 		return 75000;
-	return lane && !strcmp(lane, "6.12-rt") ? 1000000 : 4500000;
+	return lane_is("6.12-rt") ? 1000000 : 4500000;
 }
 
 static void mixture(void **state)

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include "helpers.h"
+#include "settings.h"
 
 #define MAX_READERS 8
 
@@ -156,7 +157,7 @@ static void partial_read_frees_nothing(void **state)
 
 static void idle_member_loses_alone(void **state)
 {
-	uint64_t bytes = getenv("LANE") && !strcmp(getenv("LANE"), "uml") ? 16 << 20 : 100 << 20;
+	uint64_t bytes = slow_lane() ? 16 << 20 : 100 << 20;
 	int idle = node_open(O_RDONLY), busy = node_open(O_RDONLY);
 	uint64_t first = next_counter(), queued;
 	struct mydev_stats s;

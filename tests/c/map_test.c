@@ -542,8 +542,6 @@ static void revoked(void **state)
 	munmap(o, sizeof(*o));
 }
 
-/* --- memory ------------------------------------------------------------------------------ */
-
 /* Ends when the ring does, unless a packet is taken from it in its hands. */
 static int takes_until_revoked(void *arg)
 {
@@ -589,6 +587,8 @@ static void revoked_in_the_midst(void **state)
 	assert_int_equal(stats_of(reader).client_lost_packets, 0);
 	ring_close(&r);
 }
+
+/* --- memory ------------------------------------------------------------------------------ */
 
 static void no_memory(void **state)
 {

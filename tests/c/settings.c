@@ -27,11 +27,16 @@ int fresh_defaults(void **state)
 	return 0;
 }
 
-bool slow_lane(void)
+bool lane_is(const char *name)
 {
 	const char *lane = getenv("LANE");
 
-	return lane && !strcmp(lane, "uml");
+	return lane && !strcmp(lane, name);
+}
+
+bool slow_lane(void)
+{
+	return lane_is("uml");
 }
 
 struct mydev_config config_of(int fd)

@@ -15,6 +15,8 @@
 
 int fresh_defaults(void **state);
 
+/* The kernel under test, as tests/run calls it. */
+bool lane_is(const char *name);
 /* Every byte is emulated or checked here: tests that count do less. */
 bool slow_lane(void);
 

@@ -640,14 +640,14 @@ static int asks_and_asks(void *arg)
 /* So many that they take half a minute, or as the environment says. */
 static uint64_t exchanges_wanted(void)
 {
-	const char *given = getenv("EXCHANGES"), *lane = getenv("LANE");
+	const char *given = getenv("EXCHANGES");
 
 	if (given)
 		return strtoull(given, NULL, 0);
 	if (slow_lane())
 		return 600;
 	/* 6.1 has a dummy_hcd that moves data once in 4 ms; real time costs wake-ups. */
-	return lane && !strcmp(lane, "6.12") ? 10000 : 4000;
+	return lane_is("6.12") ? 10000 : 4000;
 }
 
 /*
