@@ -194,38 +194,21 @@ void mydev_packet_place(const struct mydev_pool *pool, struct mydev_packet *pkt,
 EXPORT_SYMBOL_IF_KUNIT(mydev_packet_place);
 
 /**
- * mydev_buffer_get() - add a holder
- * @buf: held
- *
- * Context: rx_lock held.
- */
-void mydev_buffer_get(struct mydev_buffer *buf)
-{
-	WARN_ON_ONCE(buf->state != MYDEV_BUFFER_HELD);
-	buf->refs++;
-}
-EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_get);
-
-/**
- * mydev_buffer_put() - remove a holder; the last one frees the buffer
+ * mydev_buffer_free() - nobody holds a buffer any more
  * @pool: the pool that owns @buf
- * @buf: held
+ * @buf: was held
  *
  * A freed buffer is the next one to fly: its cache lines are warm.
  *
  * Context: rx_lock held.
  */
-void mydev_buffer_put(struct mydev_pool *pool, struct mydev_buffer *buf)
+void mydev_buffer_free(struct mydev_pool *pool, struct mydev_buffer *buf)
 {
-	if (WARN_ON_ONCE(buf->state != MYDEV_BUFFER_HELD || !buf->refs))
-		return;
-	if (--buf->refs)
-		return;
 	buf->state = MYDEV_BUFFER_FREE;
 	list_add(&buf->list, &pool->free);
 	pool->nr_free++;
 }
-EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_put);
+EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_free);
 
 /**
  * mydev_pool_unused() - how many buffers are free, or could be

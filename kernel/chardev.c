@@ -77,14 +77,24 @@ static int mydev_fsync(struct file *file, loff_t start, loff_t end,
 static __poll_t mydev_poll(struct file *file, poll_table *wait)
 {
 	struct mydev_client *client = file->private_data;
+	__poll_t how = poll_requested_events(wait);
+	bool each;
 
+	/*
+	 * poll() and epoll look again before they sleep. Not so a multishot poll of
+	 * io_uring, which has EPOLLET and not EPOLLONESHOT; and of those that are
+	 * woken one at a time, it would be another one's turn.
+	 */
+	each = !poll_does_not_wait(wait) &&
+	       ((how & EPOLLEXCLUSIVE) ||
+		(how & (EPOLLET | EPOLLONESHOT)) == EPOLLET);
 	/* First on the queue, then the look: no wake-up falls in between. */
 	poll_wait(file, &client->wait, wait);
 	if (client->writer)
 		poll_wait(file, &client->dev->tx.wait, wait);
-	if (poll_requested_events(wait) & (EPOLLIN | EPOLLRDNORM))
+	if (how & (EPOLLIN | EPOLLRDNORM))
 		mydev_client_demand(client);
-	return mydev_client_poll(client);
+	return mydev_client_poll(client, each);
 }
 
 static int mydev_mmap(struct file *file, struct vm_area_struct *vma)

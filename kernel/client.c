@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One open file: its settings, its counters, when it is woken.
+ * One open file: its settings, its counters.
  *
- * What is in its queue, and why, is in queue.c; how that gets to the reader is
- * in read.c.
+ * What is in its queue, and why, is in queue.c; when the reader is woken for it
+ * in wake.c; how it gets to the reader in read.c.
  */
 #include <linux/pid.h>
 #include <linux/poll.h>
@@ -24,121 +24,6 @@ const char *const mydev_policy_names[] = {
 	[MYDEV_POLICY_DROP_OLDEST] = "drop-oldest",
 	[MYDEV_POLICY_DROP_NEWEST] = "drop-newest",
 };
-
-#define MYDEV_POLL_IN   (EPOLLIN | EPOLLRDNORM)
-#define MYDEV_POLL_GONE (EPOLLHUP | EPOLLERR)
-
-/**
- * mydev_client_wake() - tell readers, pollers and receivers of SIGIO
- * @client: the client
- * @events: what happened
- * @band: the same for SIGIO, POLL_IN, POLL_ERR or POLL_HUP
- *
- * Context: rx_lock held. Whoever sleeps has put itself on the wait queue
- * before it looked at the queue under rx_lock, so an empty wait queue means
- * that nobody needs waking.
- */
-static void mydev_client_wake(struct mydev_client *client, __poll_t events,
-			      int band)
-{
-	/* Sampled under the lock that sleepers look at the queue under. */
-	if (waitqueue_active(&client->wait))
-		wake_up_interruptible_poll(&client->wait, events);
-	kill_fasync(&client->fasync, SIGIO, band);
-}
-
-/**
- * mydev_client_arrived() - something is new in the queue of a client
- * @client: a member
- *
- * Wakes the reader, or lets it sleep until it is worth it.
- *
- * Context: rx_lock held, interrupts off.
- */
-void mydev_client_arrived(struct mydev_client *client)
-{
-	if (mydev_client_worth(client))
-		mydev_client_wake(client, MYDEV_POLL_IN, POLL_IN);
-	else if (client->latency && !kfifo_is_empty(&client->queue.fifo) &&
-		 !hrtimer_is_queued(&client->timer))
-		hrtimer_start(&client->timer, client->latency,
-			      HRTIMER_MODE_REL_SOFT);
-}
-
-/**
- * mydev_client_left() - a reader took something out of the queue of a client
- * @client: a member
- *
- * What is left waits for the watermark or the latency bound anew.
- *
- * Context: rx_lock held, interrupts off.
- */
-void mydev_client_left(struct mydev_client *client)
-{
-	client->due = false;
-	mydev_queue_settle_gap(client);
-	if (client->latency && !kfifo_is_empty(&client->queue.fifo) &&
-	    !hrtimer_is_queued(&client->timer))
-		hrtimer_start(&client->timer, client->latency,
-			      HRTIMER_MODE_REL_SOFT);
-}
-
-/* The oldest packet of a client has waited for as long as it may. */
-static enum hrtimer_restart mydev_client_timer(struct hrtimer *timer)
-{
-	struct mydev_client *client =
-		container_of(timer, struct mydev_client, timer);
-	struct mydev_device *dev = client->dev;
-	unsigned long flags;
-
-	spin_lock_irqsave(&dev->rx_lock, flags);
-	if (!kfifo_is_empty(&client->queue.fifo)) {
-		client->due = true;
-		if (mydev_client_worth(client))
-			mydev_client_wake(client, MYDEV_POLL_IN, POLL_IN);
-	}
-	spin_unlock_irqrestore(&dev->rx_lock, flags);
-	return HRTIMER_NORESTART;
-}
-
-/**
- * mydev_clients_flush() - nothing more will come until somebody reads
- * @dev: the device; its ring has stopped
- *
- * Whoever waits for more, waits in vain.
- *
- * Context: rx_lock held, interrupts off.
- */
-void mydev_clients_flush(struct mydev_device *dev)
-{
-	struct mydev_client *client;
-
-	list_for_each_entry(client, &dev->clients, list) {
-		if (client->member)
-			mydev_client_arrived(client);
-	}
-}
-
-/**
- * mydev_clients_wake() - the stream has ended: tell every client
- * @dev: the device; gone or failed is set already
- *
- * Context: rx_lock held, interrupts off.
- */
-void mydev_clients_wake(struct mydev_device *dev)
-{
-	struct mydev_client *client;
-	__poll_t events = MYDEV_POLL_IN | EPOLLERR;
-	int band = POLL_ERR;
-
-	if (dev->gone) {
-		events |= EPOLLHUP;
-		band = POLL_HUP;
-	}
-	list_for_each_entry(client, &dev->clients, list)
-		mydev_client_wake(client, events, band);
-	mydev_rings_tell(dev);
-}
 
 /**
  * mydev_client_open() - make the client object of an open file
@@ -168,9 +53,7 @@ struct mydev_client *mydev_client_open(struct mydev_device *dev, bool reader,
 	get_task_comm(client->comm, current->group_leader);
 	mutex_init(&client->read_mutex);
 	mutex_init(&client->map_mutex);
-	init_waitqueue_head(&client->wait);
-	hrtimer_setup(&client->timer, mydev_client_timer, CLOCK_MONOTONIC,
-		      HRTIMER_MODE_REL_SOFT);
+	mydev_client_wake_init(client);
 
 	if (writer && dev->has_out) {
 		ret = mydev_tx_alloc(dev);
@@ -327,8 +210,7 @@ int mydev_client_revoke(struct mydev_client *caller, u32 id)
 	mydev_turn_revoke(client);
 	mydev_tx_abandon(client, 0);
 	spin_lock_irq(&dev->rx_lock);
-	mydev_client_wake(client, MYDEV_POLL_IN | EPOLLOUT | MYDEV_POLL_GONE,
-			  POLL_HUP);
+	mydev_client_hang_up(client);
 	spin_unlock_irq(&dev->rx_lock);
 	mutex_unlock(&dev->rx_mutex);
 	return 0;
@@ -380,38 +262,11 @@ void mydev_client_demand(struct mydev_client *client)
 	spin_lock_irqsave(&dev->rx_lock, flags);
 	/* At once: a ring that runs and has no holder would lose its first packets. */
 	WRITE_ONCE(client->demanded, true);
+	dev->rx.room = 0;
 	mydev_client_want_locked(client);
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_demand);
-
-/**
- * mydev_client_poll() - the events of a client
- * @client: the client; the caller is on its wait queue already
- *
- * Context: process context; takes rx_lock only, never what a reader holds.
- * Return: EPOLL* bits.
- */
-__poll_t mydev_client_poll(struct mydev_client *client)
-{
-	struct mydev_device *dev = client->dev;
-	__poll_t events = 0;
-
-	/* Whoever waits has given back what it will. */
-	if (READ_ONCE(client->mode) == MYDEV_MODE_RING)
-		mydev_ring_wake(client);
-	spin_lock_irq(&dev->rx_lock);
-	if (client->member && mydev_client_worth(client))
-		events |= MYDEV_POLL_IN;
-	if (dev->gone || client->revoked)
-		events |= MYDEV_POLL_GONE;
-	else if (dev->rx.state == MYDEV_STATE_FAILED || client->ring_error)
-		events |= EPOLLERR;
-	spin_unlock_irq(&dev->rx_lock);
-	if (client->writer)
-		events |= mydev_tx_poll(client);
-	return events;
-}
 
 /**
  * mydev_client_queued_bytes() - bytes that wait to be read
@@ -565,6 +420,7 @@ int mydev_client_set_config(struct mydev_client *client,
 	/* From here on the queue grows by no more than what is in flight. */
 	old_depth = client->depth;
 	client->depth = min(old_depth, config->queue_depth);
+	dev->rx.room = 0;
 	/* What is queued must fit, and may be more than the depth. */
 	depth = max(config->queue_depth, kfifo_len(&client->queue.fifo));
 	spin_unlock_irq(&dev->rx_lock);
@@ -586,6 +442,7 @@ int mydev_client_set_config(struct mydev_client *client,
 
 	spin_lock_irq(&dev->rx_lock);
 	mydev_client_set_mode(client, config->mode, &queue);
+	dev->rx.room = 0;
 	client->depth = config->queue_depth;
 	WRITE_ONCE(client->terminate, config->flags & MYDEV_CONFIG_TERMINATE);
 	client->policy = config->policy;
@@ -594,6 +451,7 @@ int mydev_client_set_config(struct mydev_client *client,
 	client->latency = ns_to_ktime((u64)config->latency_us * NSEC_PER_USEC);
 	/* Whoever waits by the old settings may be content by the new ones. */
 	client->due = false;
+	client->woken = false;
 	hrtimer_try_to_cancel(&client->timer);
 	mydev_client_arrived(client);
 	spin_unlock_irq(&dev->rx_lock);

@@ -258,6 +258,9 @@ struct mydev_transfer {
  * @size: bytes per transfer, a multiple of wMaxPacketSize
  * @idle: transfers that are not in flight, under rx_lock
  * @in_flight: transfers that are not idle, under rx_lock
+ * @room: so many may be at least, see mydev_clients_room(), which would look at
+ *	every client for every transfer; 0 whenever it may have become less by
+ *	other things than entries, under rx_lock
  * @state: MYDEV_STATE_*, under rx_lock; submissions happen only in RUNNING
  * @wanted: open members that have asked for data, under rx_lock
  * @halted: the endpoint needs a clear halt before the next try, under rx_lock
@@ -282,6 +285,7 @@ struct mydev_rx {
 	unsigned int size;
 	struct list_head idle;
 	unsigned int in_flight;
+	unsigned int room;
 	u32 state;
 	unsigned int wanted;
 	bool halted;
@@ -544,6 +548,8 @@ struct mydev_device {
  * @read_mutex: one reader at a time; everything below is under rx_lock
  * @lapped: held the ring for too long, and has not read since
  * @due: what is queued has waited long enough, watermark or not
+ * @woken: those who wait for data were woken, and none has looked since
+ * @wake_each: somebody waits who may not look, so each packet wakes
  * @mode: MYDEV_MODE_*
  * @policy: MYDEV_POLICY_*
  * @clock: MYDEV_CLOCK_*
@@ -599,6 +605,8 @@ struct mydev_client {
 	struct mutex read_mutex;
 	bool lapped;
 	bool due;
+	bool woken;
+	bool wake_each;
 	u32 mode;
 	u32 policy;
 	u32 clock;
@@ -673,18 +681,45 @@ int mydev_pool_alloc(struct mydev_pool *pool, unsigned int nr,
 void mydev_pool_free(struct mydev_pool *pool);
 struct mydev_buffer *mydev_buffer_fly(struct mydev_pool *pool);
 void mydev_buffer_land(struct mydev_buffer *buf);
-void mydev_buffer_get(struct mydev_buffer *buf);
+void mydev_buffer_free(struct mydev_pool *pool, struct mydev_buffer *buf);
 void mydev_packet_place(const struct mydev_pool *pool, struct mydev_packet *pkt,
 			const struct mydev_buffer *buf, u32 offset);
 struct page *mydev_pool_page(const struct mydev_pool *pool, u64 index);
 u64 mydev_pool_span(unsigned int nr, unsigned int size);
-void mydev_buffer_put(struct mydev_pool *pool, struct mydev_buffer *buf);
 void mydev_pool_move(struct mydev_pool *to, struct mydev_pool *from);
 unsigned int mydev_pool_unused(const struct mydev_pool *pool);
 void mydev_pool_seal(struct mydev_pool *pool);
 struct mydev_buffer *mydev_buffer_pack(struct mydev_pool *pool,
 				       struct mydev_buffer *buf, u32 length,
 				       u32 *offset);
+
+/**
+ * mydev_buffer_get() - add a holder
+ * @buf: held
+ *
+ * Context: rx_lock held.
+ */
+static inline void mydev_buffer_get(struct mydev_buffer *buf)
+{
+	WARN_ON_ONCE(buf->state != MYDEV_BUFFER_HELD);
+	buf->refs++;
+}
+
+/**
+ * mydev_buffer_put() - remove a holder; the last one frees the buffer
+ * @pool: the pool that owns @buf
+ * @buf: held
+ *
+ * Context: rx_lock held.
+ */
+static inline void mydev_buffer_put(struct mydev_pool *pool,
+				    struct mydev_buffer *buf)
+{
+	if (WARN_ON_ONCE(buf->state != MYDEV_BUFFER_HELD || !buf->refs))
+		return;
+	if (!--buf->refs)
+		mydev_buffer_free(pool, buf);
+}
 
 /* queue.c */
 unsigned int mydev_queue_slots(unsigned int depth);
@@ -700,19 +735,17 @@ bool mydev_queue_has_gap(const struct mydev_client *client);
 void mydev_queue_clear(struct mydev_client *client);
 void mydev_queue_settle_gap(struct mydev_client *client);
 bool mydev_client_holds(const struct mydev_client *client);
+void mydev_client_unlap(struct mydev_client *client);
 unsigned int mydev_client_room(const struct mydev_client *client);
 u64 mydev_client_oldest(struct mydev_client *client);
 void mydev_clients_deliver(struct mydev_device *dev, struct mydev_packet *pkt);
 void mydev_clients_event(struct mydev_device *dev, u32 event, int status);
-unsigned int mydev_clients_room(struct mydev_device *dev, bool *can_drop);
+unsigned int mydev_clients_room(struct mydev_device *dev);
 bool mydev_clients_reclaim(struct mydev_device *dev);
 bool mydev_clients_waiting(struct mydev_device *dev);
 void mydev_clients_lap(struct mydev_device *dev);
 
 /* read.c */
-int mydev_client_end(const struct mydev_client *client);
-bool mydev_client_worth(struct mydev_client *client);
-bool mydev_client_ready(struct mydev_client *client);
 ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
 			  bool nonblock);
 
@@ -722,13 +755,32 @@ void mydev_ring_sync(struct mydev_client *client);
 void mydev_rings_sync(struct mydev_device *dev);
 void mydev_ring_seize(struct mydev_client *client);
 void mydev_ring_yield(struct mydev_client *client);
-void mydev_ring_publish(struct mydev_client *client);
 bool mydev_rings_tell(struct mydev_device *dev);
 int mydev_ring_alloc(struct mydev_client *client);
 void mydev_ring_free(struct mydev_client *client);
 void mydev_ring_begin(struct mydev_client *client);
 void mydev_ring_end(struct mydev_client *client);
 int mydev_ring_wake(struct mydev_client *client);
+
+static inline bool mydev_ring_works(const struct mydev_client *client)
+{
+	return client->mode == MYDEV_MODE_RING && !client->ring_error;
+}
+
+/**
+ * mydev_ring_publish() - there is a new entry behind the last one
+ * @client: any client; in another mode the call does nothing
+ *
+ * Context: rx_lock held.
+ */
+static inline void mydev_ring_publish(struct mydev_client *client)
+{
+	if (mydev_ring_works(client)) {
+		/* Pairs with the program's step 2: the entry is there. */
+		smp_store_release(&client->ring->head,
+				  client->queue.fifo.kfifo.in);
+	}
+}
 #else
 static inline void mydev_ring_sync(struct mydev_client *client)
 {
@@ -815,9 +867,6 @@ void mydev_client_close(struct mydev_client *client);
 int mydev_client_revoke(struct mydev_client *caller, u32 id);
 void mydev_client_want(struct mydev_client *client);
 void mydev_client_demand(struct mydev_client *client);
-__poll_t mydev_client_poll(struct mydev_client *client);
-void mydev_client_arrived(struct mydev_client *client);
-void mydev_client_left(struct mydev_client *client);
 u64 mydev_client_queued_bytes(const struct mydev_client *client);
 u64 mydev_client_queued_packets(const struct mydev_client *client);
 void mydev_client_stats(struct mydev_client *client, struct mydev_stats *stats);
@@ -825,8 +874,17 @@ void mydev_client_get_config(struct mydev_client *client,
 			     struct mydev_config *config);
 int mydev_client_set_config(struct mydev_client *client,
 			    const struct mydev_config *config);
+
+/* wake.c */
+void mydev_client_wake_init(struct mydev_client *client);
+int mydev_client_end(const struct mydev_client *client);
+bool mydev_client_ready(struct mydev_client *client);
+void mydev_client_arrived(struct mydev_client *client);
+void mydev_client_left(struct mydev_client *client);
+void mydev_client_hang_up(struct mydev_client *client);
 void mydev_clients_flush(struct mydev_device *dev);
 void mydev_clients_wake(struct mydev_device *dev);
+__poll_t mydev_client_poll(struct mydev_client *client, bool wake_each);
 
 /* rx.c */
 void mydev_rx_trouble(struct mydev_device *dev, int status);

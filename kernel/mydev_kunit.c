@@ -8,6 +8,7 @@
  */
 #include <kunit/test.h>
 #include <linux/pm_runtime.h>
+#include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
 
@@ -747,6 +748,101 @@ static void stuck_client_is_lapped(struct kunit *test)
 	expect_identity(test, stuck);
 }
 
+/* Somebody who sleeps on the wait queue of a client, and how often it is woken. */
+struct sleeper {
+	struct wait_queue_entry entry;
+	unsigned int woken;
+};
+
+static int sleeper_wake(struct wait_queue_entry *entry, unsigned int mode,
+			int flags, void *key)
+{
+	container_of(entry, struct sleeper, entry)->woken++;
+	return 1;
+}
+
+static void wakes_once(struct kunit *test)
+{
+	struct mydev_client *c = open_client(test, 0);
+	struct sleeper sleeper = {};
+	int i;
+
+	mydev_client_demand(c);
+	init_waitqueue_func_entry(&sleeper.entry, sleeper_wake);
+	add_wait_queue(&c->wait, &sleeper.entry);
+	KUNIT_EXPECT_FALSE(test, mydev_client_poll(c, false) & EPOLLIN);
+	for (i = 0; i < 3; i++)
+		receive(test, i, 8);
+	KUNIT_EXPECT_EQ(test, sleeper.woken, 1);
+
+	/* Each of these is a look, after which it may sleep again. */
+	KUNIT_EXPECT_TRUE(test, mydev_client_poll(c, false) & EPOLLIN);
+	for (i = 0; i < 3; i++)
+		receive(test, i, 8);
+	KUNIT_EXPECT_EQ(test, sleeper.woken, 2);
+	KUNIT_EXPECT_TRUE(test, mydev_client_ready(c));
+	for (i = 0; i < 3; i++)
+		receive(test, i, 8);
+	KUNIT_EXPECT_EQ(test, sleeper.woken, 3);
+	KUNIT_EXPECT_EQ(test, read_client(test, c, 8), 8);
+	for (i = 0; i < 3; i++)
+		receive(test, i, 8);
+	KUNIT_EXPECT_EQ(test, sleeper.woken, 4);
+	configure(test, c, MYDEV_MODE_PACKET, MYDEV_POLICY_LOSSLESS, 100);
+	KUNIT_EXPECT_EQ(test, sleeper.woken, 5);
+
+	/* What ends the stream is told in any case. */
+	receive(test, i, 8);
+	spin_lock_irq(&c->dev->rx_lock);
+	mydev_clients_wake(c->dev);
+	spin_unlock_irq(&c->dev->rx_lock);
+	KUNIT_EXPECT_EQ(test, sleeper.woken, 6);
+
+	/* Who does not look needs each of them. */
+	mydev_client_poll(c, true);
+	for (i = 0; i < 3; i++)
+		receive(test, i, 8);
+	KUNIT_EXPECT_EQ(test, sleeper.woken, 9);
+	remove_wait_queue(&c->wait, &sleeper.entry);
+}
+
+/* The count of what may be in flight is kept, and must not outlive its truth. */
+static void more_holders_less_room(struct kunit *test)
+{
+	struct mydev_client *full = open_client(test, 0);
+	struct mydev_client *reader = open_client(test, 1);
+	int i;
+
+	mydev_client_demand(reader);
+	configure(test, full, MYDEV_MODE_STREAM, MYDEV_POLICY_DROP_NEWEST, 3);
+	for (i = 0; i < 5; i++)
+		KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+
+	/* Each of these makes a holder of it, which has no room. */
+	mydev_client_demand(full);
+	KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+	configure(test, full, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 3);
+	KUNIT_EXPECT_FALSE(test, receive(test, i, 8));
+	KUNIT_EXPECT_EQ(test, read_client(test, full, 8), 8);
+	KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+
+	spin_lock_irq(&full->dev->rx_lock);
+	full->lapped = true;
+	spin_unlock_irq(&full->dev->rx_lock);
+	for (i = 0; i < 5; i++)
+		KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+	/* A read of nothing is one: it takes part again. */
+	KUNIT_EXPECT_EQ(test, read_client(test, full, 1), -ENOBUFS);
+	KUNIT_EXPECT_FALSE(test, receive(test, i, 8));
+
+	configure(test, full, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 100);
+	KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+	configure(test, full, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 1);
+	KUNIT_EXPECT_FALSE(test, receive(test, i, 8));
+	expect_identity(test, full);
+	expect_identity(test, reader);
+}
+
 static void any_mixture_goes_on(struct kunit *test)
 {
 	static const u32 policies[3] = {
@@ -836,6 +932,8 @@ static struct kunit_case client_cases[] = {
 	KUNIT_CASE(gap_at_the_end_is_told_of),
 	KUNIT_CASE(switching_loses_nothing),
 	KUNIT_CASE(stuck_client_is_lapped),
+	KUNIT_CASE(wakes_once),
+	KUNIT_CASE(more_holders_less_room),
 	KUNIT_CASE(any_mixture_goes_on),
 	{}
 };

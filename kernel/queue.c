@@ -90,6 +90,18 @@ bool mydev_client_holds(const struct mydev_client *client)
 	       client->policy == MYDEV_POLICY_LOSSLESS;
 }
 
+/**
+ * mydev_client_unlap() - a client that was lapped reads again
+ * @client: a member; it may hold the ring from now on, with a full queue
+ */
+void mydev_client_unlap(struct mydev_client *client)
+{
+	if (!client->lapped)
+		return;
+	client->lapped = false;
+	client->dev->rx.room = 0;
+}
+
 /* The entry of this index, which counts on for ever. */
 static struct mydev_packet *mydev_queue_at(const struct mydev_client *client,
 					   u32 index)
@@ -117,25 +129,21 @@ static void mydev_gap_add(struct mydev_gap *gap, u64 seq, u64 packets,
 
 /**
  * mydev_queue_put() - append an entry
- * @client: a member
- * @pkt: the entry; the queue takes a reference to its buffer
- *
- * Return: false if there is no slot.
+ * @client: a member that has a slot for it
+ * @pkt: the entry
+ * @buf: its buffer, of which the queue takes a reference, or NULL
+ * @cost: see mydev_packet_cost()
  */
-static bool mydev_queue_put(struct mydev_client *client,
-			    const struct mydev_packet *pkt)
+static void mydev_queue_put(struct mydev_client *client,
+			    const struct mydev_packet *pkt,
+			    struct mydev_buffer *buf, u32 cost)
 {
-	struct mydev_buffer *buf = mydev_packet_buffer(&client->dev->pool, pkt);
-
-	if (!kfifo_put(&client->queue.fifo, *pkt))
-		return false;
-	if (buf) {
+	/* kfifo_put() would copy it twice. */
+	*mydev_queue_at(client, client->queue.fifo.kfifo.in++) = *pkt;
+	if (buf)
 		mydev_buffer_get(buf);
-		client->held += mydev_packet_cost(&client->dev->pool, pkt);
-	}
-	if (client->mode == MYDEV_MODE_RING)
-		mydev_ring_publish(client);
-	return true;
+	client->held += cost;
+	mydev_ring_publish(client);
 }
 
 /**
@@ -169,6 +177,7 @@ void mydev_queue_read(struct mydev_client *client, unsigned int count)
 {
 	struct __kfifo *fifo = &client->queue.fifo.kfifo;
 	struct mydev_pool *pool = &client->dev->pool;
+	u64 packets = 0, bytes = 0, held = 0;
 
 	for (; count; count--, fifo->out++) {
 		const struct mydev_packet *pkt =
@@ -177,13 +186,16 @@ void mydev_queue_read(struct mydev_client *client, unsigned int count)
 
 		if (pkt->type != MYDEV_RECORD_PACKET)
 			continue;
-		client->read_packets++;
-		client->read_bytes += pkt->length;
+		packets++;
+		bytes += pkt->length;
 		if (!buf)
 			continue;
-		client->held -= mydev_packet_cost(pool, pkt);
+		held += pkt->packed ? pkt->length : pool->size;
 		mydev_buffer_put(pool, buf);
 	}
+	client->read_packets += packets;
+	client->read_bytes += bytes;
+	client->held -= held;
 }
 
 /**
@@ -264,21 +276,17 @@ static bool mydev_queue_drop(struct mydev_client *client)
 
 /**
  * mydev_queue_put_gap() - what was lost behind the last entry is an entry
- * @client: a member
+ * @client: a member that has lost something there, and has a slot
  *
- * Return: false if there is no slot for it.
+ * Most have not, and clearing the stack for a gap costs more than to look: the
+ * caller does.
  */
-static bool mydev_queue_put_gap(struct mydev_client *client)
+static void mydev_queue_put_gap(struct mydev_client *client)
 {
-	struct mydev_packet gap;
+	struct mydev_packet gap = mydev_gap_entry(&client->tail_gap);
 
-	if (!client->tail_gap.packets)
-		return true;
-	gap = mydev_gap_entry(&client->tail_gap);
-	if (!mydev_queue_put(client, &gap))
-		return false;
+	mydev_queue_put(client, &gap, NULL, 0);
 	client->tail_gap.packets = 0;
-	return true;
 }
 
 /**
@@ -334,7 +342,8 @@ void mydev_queue_settle_gap(struct mydev_client *client)
 	struct mydev_packet pkt;
 
 	if (client->mode == MYDEV_MODE_RING) {
-		if (kfifo_is_empty(&client->queue.fifo))
+		if (client->tail_gap.packets &&
+		    kfifo_is_empty(&client->queue.fifo))
 			mydev_queue_put_gap(client);
 		return;
 	}
@@ -430,11 +439,14 @@ static bool mydev_queue_make_room(struct mydev_client *client, u32 cost)
  * mydev_queue_push() - a packet for a client, as its policy wants it
  * @client: a member
  * @pkt: the packet
+ * @buf: its buffer, NULL if it has no bytes
+ * @cost: see mydev_packet_cost()
  *
  * Return: true if it is in the queue.
  */
 static bool mydev_queue_push(struct mydev_client *client,
-			     const struct mydev_packet *pkt)
+			     const struct mydev_packet *pkt,
+			     struct mydev_buffer *buf, u32 cost)
 {
 	client->packets++;
 	client->bytes += pkt->length;
@@ -455,11 +467,13 @@ static bool mydev_queue_push(struct mydev_client *client,
 	 */
 	if (!client->ring_error &&
 	    (mydev_client_holds(client) ||
-	     mydev_queue_make_room(client, mydev_packet_cost(&client->dev->pool,
-							     pkt))) &&
-	    kfifo_avail(&client->queue.fifo) >= 2 &&
-	    mydev_queue_put_gap(client) && mydev_queue_put(client, pkt))
+	     mydev_queue_make_room(client, cost)) &&
+	    kfifo_avail(&client->queue.fifo) >= 2) {
+		if (client->tail_gap.packets)
+			mydev_queue_put_gap(client);
+		mydev_queue_put(client, pkt, buf, cost);
 		return true;
+	}
 
 	mydev_client_lose(client, &client->tail_gap, pkt->seq, pkt->length);
 	/* Gaps are told of in order, so an empty queue has its gap in front. */
@@ -481,6 +495,15 @@ static u64 mydev_client_time(const struct mydev_client *client, ktime_t time)
 }
 
 /**
+ * mydev_clients_less_room() - every queue may get two entries, a gap and one more
+ * @dev: the device
+ */
+static void mydev_clients_less_room(struct mydev_device *dev)
+{
+	dev->rx.room -= min(dev->rx.room, 2U);
+}
+
+/**
  * mydev_clients_deliver() - give a packet to every member
  * @dev: the device
  * @pkt: buffer, offset, length, flags and status are set; the caller holds the
@@ -488,22 +511,28 @@ static u64 mydev_client_time(const struct mydev_client *client, ktime_t time)
  */
 void mydev_clients_deliver(struct mydev_device *dev, struct mydev_packet *pkt)
 {
-	ktime_t now = ktime_get();
 	struct mydev_client *client;
+	struct mydev_buffer *buf;
+	ktime_t now = ktime_get();
+	u32 cost;
 
 	pkt->type = MYDEV_RECORD_PACKET;
+	buf = mydev_packet_buffer(&dev->pool, pkt);
+	cost = mydev_packet_cost(&dev->pool, pkt);
 	pkt->seq = dev->counters.packets++;
 	dev->counters.bytes += pkt->length;
 	if (!pkt->length)
 		dev->counters.zero_packets++;
 	trace_mydev_deliver(dev, pkt);
 
+	mydev_clients_less_room(dev);
 	list_for_each_entry(client, &dev->clients, list) {
 		if (!client->member)
 			continue;
 		pkt->time = mydev_client_time(client, now);
-		if (mydev_queue_push(client, pkt) || client->gap.packets ||
-		    client->tail_gap.packets || client->mode == MYDEV_MODE_RING)
+		if (mydev_queue_push(client, pkt, buf, cost) ||
+		    client->gap.packets || client->tail_gap.packets ||
+		    client->mode == MYDEV_MODE_RING)
 			mydev_client_arrived(client);
 	}
 }
@@ -529,14 +558,17 @@ void mydev_clients_event(struct mydev_device *dev, u32 event, int status)
 	ktime_t now = ktime_get();
 	struct mydev_client *client;
 
+	mydev_clients_less_room(dev);
 	list_for_each_entry(client, &dev->clients, list) {
 		if (!client->member || client->mode == MYDEV_MODE_STREAM)
 			continue;
 		pkt.time = mydev_client_time(client, now);
-		if (kfifo_len(&client->queue.fifo) <
-			    client->depth + dev->rx.nr &&
-		    mydev_queue_put(client, &pkt))
-			mydev_client_arrived(client);
+		/* For so many there is always a slot. */
+		if (kfifo_len(&client->queue.fifo) >=
+		    client->depth + dev->rx.nr)
+			continue;
+		mydev_queue_put(client, &pkt, NULL, 0);
+		mydev_client_arrived(client);
 	}
 }
 
@@ -557,53 +589,47 @@ unsigned int mydev_client_room(const struct mydev_client *client)
 /**
  * mydev_clients_room() - how many transfers may be in flight
  * @dev: the device
- * @can_drop: set to whether some client has packets that may be dropped
  *
  * Return: what every client that holds the ring can still take, so that
  * whatever arrives finds a slot.
  */
-unsigned int mydev_clients_room(struct mydev_device *dev, bool *can_drop)
+unsigned int mydev_clients_room(struct mydev_device *dev)
 {
 	unsigned int room = UINT_MAX;
 	struct mydev_client *client;
 
-	*can_drop = false;
-	list_for_each_entry(client, &dev->clients, list) {
-		if (!client->member)
-			continue;
+	list_for_each_entry(client, &dev->clients, list)
 		if (mydev_client_holds(client))
 			room = min(room, mydev_client_room(client));
-		else
-			*can_drop |= !kfifo_is_empty(&client->queue.fifo);
-	}
 	return room;
 }
 
 /* The first entry that would not just become a part of the gap before it. */
-static bool mydev_queue_first(struct mydev_client *client,
-			      struct mydev_packet *pkt)
+static const struct mydev_packet *
+mydev_queue_first(const struct mydev_client *client)
 {
-	struct __kfifo *fifo = &client->queue.fifo.kfifo;
+	const struct __kfifo *fifo = &client->queue.fifo.kfifo;
+	const struct mydev_packet *pkt;
 	unsigned int i;
 
 	for (i = fifo->out; i != fifo->in; i++) {
-		*pkt = *mydev_queue_at(client, i);
+		pkt = mydev_queue_at(client, i);
 		if (pkt->type != MYDEV_RECORD_GAP)
-			return true;
+			return pkt;
 	}
-	return false;
+	return NULL;
 }
 
 /* Would the first of a client's entries free a buffer that is needed? */
-static bool mydev_queue_in_the_way(struct mydev_client *client, u64 limit,
+static bool mydev_queue_in_the_way(const struct mydev_client *client, u64 limit,
 				   u64 oldest, const struct mydev_buffer *buf)
 {
-	struct mydev_packet first;
+	const struct mydev_packet *first = mydev_queue_first(client);
 
-	if (!mydev_queue_first(client, &first) || first.seq >= limit)
+	if (!first || first->seq >= limit)
 		return false;
-	return first.seq == oldest ||
-	       (buf && mydev_packet_buffer(&client->dev->pool, &first) == buf);
+	return first->seq == oldest ||
+	       (buf && mydev_packet_buffer(&client->dev->pool, first) == buf);
 }
 
 /**
@@ -639,18 +665,18 @@ bool mydev_clients_reclaim(struct mydev_device *dev)
 	while (!dev->pool.nr_free) {
 		u64 oldest = U64_MAX, limit = U64_MAX;
 		struct mydev_buffer *buf = NULL;
+		const struct mydev_packet *first;
 		struct mydev_client *client;
-		struct mydev_packet head;
 
 		list_for_each_entry(client, &dev->clients, list) {
-			if (!client->member ||
-			    !mydev_queue_first(client, &head))
+			first = mydev_queue_first(client);
+			if (!first)
 				continue;
 			if (mydev_client_holds(client)) {
-				limit = min(limit, head.seq);
-			} else if (head.seq < oldest) {
-				oldest = head.seq;
-				buf = mydev_packet_buffer(&dev->pool, &head);
+				limit = min(limit, first->seq);
+			} else if (first->seq < oldest) {
+				oldest = first->seq;
+				buf = mydev_packet_buffer(&dev->pool, first);
 			}
 		}
 		if (oldest >= limit)
@@ -658,7 +684,7 @@ bool mydev_clients_reclaim(struct mydev_device *dev)
 
 		/* One packet out of a packed buffer would free nothing. */
 		list_for_each_entry(client, &dev->clients, list) {
-			if (!client->member || mydev_client_holds(client) ||
+			if (mydev_client_holds(client) ||
 			    !mydev_queue_in_the_way(client, limit, oldest, buf))
 				continue;
 			mydev_ring_seize(client);
@@ -705,7 +731,7 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_clients_waiting);
 void mydev_clients_lap(struct mydev_device *dev)
 {
 	/* Either a queue is full, or the pool is dry. */
-	bool can_drop, full = !mydev_clients_room(dev, &can_drop);
+	bool full = !mydev_clients_room(dev);
 	struct mydev_client *client, *victim = NULL;
 	u64 oldest = U64_MAX;
 

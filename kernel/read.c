@@ -67,80 +67,6 @@ static size_t mydev_batch_need(const struct mydev_batch *batch,
 }
 
 /**
- * mydev_client_end() - why an empty queue will stay empty
- * @client: a member
- *
- * Context: rx_lock held.
- * Return: -EAGAIN if it will not, -ESTALE if the client was revoked, -ENODEV
- * after an unplug, -EIO after the device failed for good, -EPROTO after the
- * program has put nonsense into its ring.
- */
-int mydev_client_end(const struct mydev_client *client)
-{
-	if (client->revoked)
-		return -ESTALE;
-	if (client->ring_error)
-		return client->ring_error;
-	switch (client->dev->rx.state) {
-	case MYDEV_STATE_GONE:
-		return -ENODEV;
-	case MYDEV_STATE_FAILED:
-		return -EIO;
-	default:
-		return -EAGAIN;
-	}
-}
-
-/**
- * mydev_client_worth() - is there enough to wake the reader for?
- * @client: a member
- *
- * Context: rx_lock held.
- * Return: true if there is.
- */
-bool mydev_client_worth(struct mydev_client *client)
-{
-	const struct mydev_rx *rx = &client->dev->rx;
-
-	/* Nearly always, and asked for each packet and client. */
-	if (client->watermark <= 1 && !kfifo_is_empty(&client->queue.fifo))
-		return true;
-	if (client->gap.packets || mydev_queue_has_gap(client) ||
-	    mydev_client_end(client) != -EAGAIN)
-		return true;
-	/*
-	 * In stream mode, what is queued may have no bytes after a switch from
-	 * packet mode: the reader takes it out, and waits on.
-	 */
-	if (kfifo_is_empty(&client->queue.fifo))
-		return false;
-	return client->due ||
-	       mydev_client_queued_bytes(client) >= client->watermark ||
-	       /* A ring that has stopped brings no more. */
-	       (rx->state == MYDEV_STATE_RUNNING && !rx->in_flight);
-}
-
-/**
- * mydev_client_ready() - would a blocking read return at once?
- * @client: a member
- *
- * Context: process context, takes rx_lock: a waker changes the queue and looks
- * for waiters under that lock, so no wake-up can be missed.
- * Return: true if it would.
- */
-bool mydev_client_ready(struct mydev_client *client)
-{
-	struct mydev_device *dev = client->dev;
-	bool ready;
-
-	spin_lock_irq(&dev->rx_lock);
-	ready = client->mode == MYDEV_MODE_RING || mydev_client_worth(client);
-	spin_unlock_irq(&dev->rx_lock);
-	return ready;
-}
-EXPORT_SYMBOL_IF_KUNIT(mydev_client_ready);
-
-/**
  * mydev_read_gap() - a gap is next
  * @client: a member
  * @batch: receives the gap's record in packet mode
@@ -200,7 +126,7 @@ static int mydev_read_pin(struct mydev_client *client,
 		ret = -EBUSY;
 		goto out;
 	}
-	client->lapped = false;
+	mydev_client_unlap(client);
 	if (!first && client->mode != batch->mode) {
 		ret = -EAGAIN;
 		goto out;

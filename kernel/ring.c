@@ -38,11 +38,6 @@
 /* The turn is the upper half of the tail; odd while the ring is seized. */
 #define MYDEV_RING_TURN BIT_ULL(32)
 
-static bool mydev_ring_works(const struct mydev_client *client)
-{
-	return client->mode == MYDEV_MODE_RING && !client->ring_error;
-}
-
 static u64 mydev_ring_tail(const struct mydev_client *client)
 {
 	return client->ring_turn * MYDEV_RING_TURN |
@@ -101,7 +96,7 @@ static bool mydev_ring_take(struct mydev_client *client, u64 tail,
 		return true;
 
 	mydev_queue_read(client, min(given, most));
-	client->lapped = false;
+	mydev_client_unlap(client);
 	mydev_client_left(client);
 	return true;
 }
@@ -121,6 +116,8 @@ void mydev_ring_sync(struct mydev_client *client)
 		return;
 	/* Pairs with the program's exchange: it has read what it gives back. */
 	tail = smp_load_acquire(&client->ring->tail);
+	if (tail == mydev_ring_tail(client))
+		return;
 	if (mydev_ring_take(client, tail, MYDEV_QUEUE_BATCH) &&
 	    (u32)tail != client->queue.fifo.kfifo.out)
 		client->dev->rings_behind = true;
@@ -177,18 +174,6 @@ void mydev_ring_yield(struct mydev_client *client)
 	client->ring_turn++;
 	/* Pairs with the program's step 1: the gap is there. */
 	smp_store_release(&client->ring->tail, mydev_ring_tail(client));
-}
-
-/**
- * mydev_ring_publish() - there is a new entry behind the last one
- * @client: any client; in another mode the call does nothing
- */
-void mydev_ring_publish(struct mydev_client *client)
-{
-	if (!mydev_ring_works(client))
-		return;
-	/* Pairs with the program's step 2: the entry is there. */
-	smp_store_release(&client->ring->head, client->queue.fifo.kfifo.in);
 }
 
 /**

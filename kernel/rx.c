@@ -44,15 +44,12 @@ void mydev_rx_trouble(struct mydev_device *dev, int status)
 
 static bool mydev_rx_has_room(struct mydev_device *dev, unsigned int in_flight)
 {
-	bool can_drop;
+	struct mydev_rx *rx = &dev->rx;
 
-	if (mydev_clients_room(dev, &can_drop) < in_flight)
-		return false;
-	if (dev->pool.nr_free)
-		return true;
-	/* The buffer that small packets go into may be all that is left. */
-	mydev_pool_seal(&dev->pool);
-	return dev->pool.nr_free || (can_drop && mydev_clients_reclaim(dev));
+	if (rx->room < in_flight)
+		rx->room = mydev_clients_room(dev);
+	return rx->room >= in_flight &&
+	       (dev->pool.nr_free || mydev_clients_reclaim(dev));
 }
 
 /**
@@ -66,9 +63,12 @@ static bool mydev_rx_has_room(struct mydev_device *dev, unsigned int in_flight)
  */
 bool mydev_rx_may_fly(struct mydev_device *dev, unsigned int in_flight)
 {
-	if (mydev_rx_has_room(dev, in_flight))
+	/* With a dry pool and rings, there is nothing to be found before a look. */
+	if ((dev->pool.nr_free || !dev->nr_rings) &&
+	    mydev_rx_has_room(dev, in_flight))
 		return true;
-	if (!dev->nr_rings)
+	/* Those in flight can wait for the one that does need a look at all tails. */
+	if (!dev->nr_rings || in_flight > dev->rx.nr / 2)
 		return false;
 	mydev_rings_sync(dev);
 	return mydev_rx_has_room(dev, in_flight);
@@ -286,10 +286,10 @@ void mydev_rx_complete(struct urb *urb)
 		mydev_rx_retire(dev, transfer);
 	/*
 	 * Nobody else does it when programs give back memory without a call. Where
-	 * there was none for this transfer, the next one tries again, if there is
-	 * a next one.
+	 * there is none left, the next transfer looks again, if there is a next one.
 	 */
-	hungry = dev->nr_rings && (again || !dev->rx.in_flight) &&
+	hungry = dev->nr_rings &&
+		 (!dev->rx.in_flight || (again && dev->pool.nr_free)) &&
 		 mydev_rx_hungry(dev);
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
 

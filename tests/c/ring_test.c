@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -190,6 +191,32 @@ static void needs_wakeup(void **state)
 	await(!(ring_flags(&r) & MYDEV_RING_NEED_WAKEUP));
 	assert_all_taken(&r);
 	assert_int_equal(r.refused, 0);
+	ring_close(&r);
+}
+
+/* By edges: each packet is one, whatever the program does with those before it. */
+static void edges(void **state)
+{
+	int fd = node_open(O_RDWR), ep = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	struct mydev_ring_entry entry;
+	struct rings r;
+	uint64_t tail;
+
+	(void)state;
+	ring_open(&r, fd);
+	assert_return_code(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev), errno);
+	for (unsigned int i = 0; i < 30; i++) {
+		feed(1, "100");
+		assert_int_equal(epoll_wait(ep, &ev, 1, 30000), 1);
+		/* Two in three are kept for a while. */
+		for (unsigned int n = i % 3 == 2 ? 3 : 0; n; n--) {
+			assert_true(ring_peek(&r, &entry, &tail));
+			assert_true(ring_give_back(&r, tail, 1));
+		}
+	}
+	assert_int_equal(r.wakeups, 0);
+	close(ep);
 	ring_close(&r);
 }
 
@@ -595,6 +622,7 @@ int main(void)
 		PROMISE_RING("thousands of packets without one system call", no_call),
 		PROMISE_RING("all memory held: a call is asked for, and one is enough",
 			     needs_wakeup),
+		PROMISE_RING("epoll, edge: each packet, taken or not", edges),
 		PROMISE_RING("poll() does for the call", poll_wakes_too),
 		PROMISE_RING("drop-oldest: the gap is the first entry", drops_oldest),
 		PROMISE_RING("drop-newest: the gap is the last entry", drops_newest),

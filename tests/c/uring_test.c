@@ -2,8 +2,9 @@
 /* Reading with io_uring. */
 #include <dirent.h>
 #include <liburing.h>
+#include <poll.h>
 
-#include "helpers.h"
+#include "rings.h"
 
 #define ENTRIES 8
 
@@ -154,6 +155,67 @@ static void many_pending(void **state)
 	io_uring_queue_exit(&ring);
 }
 
+static void submit_multishot(int fd)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	assert_non_null(sqe);
+	io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+	assert_int_equal(io_uring_submit(&ring), 1);
+}
+
+static void forget_results(void)
+{
+	struct io_uring_cqe *cqe;
+
+	while (!io_uring_peek_cqe(&ring, &cqe))
+		io_uring_cqe_seen(&ring, cqe);
+}
+
+/* It stays armed without another look at the queue, which nobody reads. */
+static void multishot_edges(void **state)
+{
+	int fd = node_open(O_RDONLY);
+	unsigned int slot;
+
+	(void)state;
+	need_ring();
+	submit_multishot(fd);
+	for (unsigned int i = 1; i <= 10; i++) {
+		forget_results();
+		feed(1, "100");
+		assert_true(result(&slot) & POLLIN);
+		await(stats_of(fd).client_queued_packets == i);
+	}
+	io_uring_queue_exit(&ring);
+}
+
+/* Nor does the program make a call when it has taken what there was. */
+static void multishot_mapped(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct mydev_ring_entry entry;
+	unsigned int slot;
+	struct rings r;
+	uint64_t tail;
+
+	(void)state;
+	need_ring();
+	ring_open(&r, fd);
+	submit_multishot(fd);
+	for (unsigned int i = 0; i < 30; i++) {
+		feed(1, "100");
+		do
+			assert_true(result(&slot) & POLLIN);
+		while (!ring_peek(&r, &entry, &tail));
+		assert_int_equal(entry.length, 100);
+		assert_true(ring_give_back(&r, tail, 1));
+	}
+	assert_int_equal(r.wakeups, 0);
+	ring_close(&r);
+	io_uring_queue_exit(&ring);
+}
+
 static void unplugged(void **state)
 {
 	int fd = node_open(O_RDONLY), error;
@@ -197,6 +259,9 @@ int main(void)
 		PROMISE("a read that must wait completes when data come", pends_and_completes),
 		PROMISE("a whole stream, read by read", stream),
 		PROMISE("reads of many clients wait in one ring", many_pending),
+		PROMISE("a multishot poll is told of each packet, read or not", multishot_edges),
+		PROMISE_RING("a multishot poll and a mapped ring: each packet that follows",
+			     multishot_mapped),
 		PROMISE("a read that waits ends with ENODEV on unplug", unplugged),
 		PROMISE("a ring that is given up takes its reads with it", given_up),
 	};
