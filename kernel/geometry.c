@@ -252,7 +252,6 @@ static void mydev_rx_use_geometry(struct mydev_device *dev, unsigned int nr,
 
 	spin_lock_irq(&dev->rx_lock);
 	rx->nr = nr;
-	rx->room = 0;
 	rx->nr_buffers = nr_buffers;
 	rx->size = size;
 	spin_unlock_irq(&dev->rx_lock);
