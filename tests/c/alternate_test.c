@@ -516,8 +516,9 @@ static void at_once(void **state)
 		pids[i] = spawn(changes, &c[i]);
 	}
 	await((c[0].done >= 10 && c[1].done >= 10) || c[0].error || c[1].error);
+	/* Both: one alone could keep the other from its turn on and on. */
+	c[0].end = c[1].end = true;
 	for (unsigned int i = 0; i < 2; i++) {
-		c[i].end = true;
 		assert_int_equal(reap(pids[i], 10), 0);
 		assert_int_equal(c[i].error, 0);
 		done += c[i].done;

@@ -208,6 +208,9 @@ class Guest:
             # It translates a program anew for each address that it is mapped at, and has
             # nothing to mitigate; each level of page tables costs it.
             words = "norandmaps mitigations=off no5lvl"
+            if self.suites:
+                # The second processor comes with the first suite that has two.
+                words += " maxcpus=1" + (" highres=off" if self.lane.coarse_timers else "")
         shares = []
         for tag, path, options in (("rootfs", "/", "readonly=on,multidevs=remap"), ("src", TOP, "readonly=on,multidevs=remap"),
                                    ("out", self.out, "multidevs=remap")):
