@@ -5,6 +5,7 @@
 # with another bus; sourced by run.sh.
 # shellcheck source-path=SCRIPTDIR/../..
 . "$SRC/tests/bench/guest.sh"
+. "$SRC/tests/lib/xhci.sh"
 
 # --- latency --------------------------------------------------------------------
 
@@ -72,16 +73,6 @@ latency() {
 # everybody gets there by way of real DMA mappings, and what small packets cost.
 # libusb has as many transfers in flight as mydev has at full speed, of that size:
 # their number decides here.
-xhci_back() {
-	local port name
-	for port in /sys/class/virtio-ports/*; do
-		# The port is there before its name is.
-		read -r name 2>/dev/null <"$port/name" || continue
-		[ "$name" = back ] && BACK=/dev/${port##*/} && return
-	done
-	return 1
-}
-
 xhci_device() {
 	grep -qs 0403 /sys/bus/usb/devices/*/idVendor
 }

@@ -8,23 +8,14 @@
 . "$SRC/tests/lib/ktap.sh"
 . "$SRC/tests/sim/gadget.sh"
 . "$SRC/tests/lib/tool.sh"
+. "$SRC/tests/lib/xhci.sh"
 
 BACK=
-
-# The port is there before its name is.
-find_back() {
-	local port name
-	for port in /sys/class/virtio-ports/*; do
-		read -r name 2>/dev/null <"$port/name" || continue
-		[ "$name" = back ] && BACK=/dev/${port##*/} && return
-	done
-	return 1
-}
 
 set_up() {
 	modprobe xhci_pci
 	modprobe virtio_console
-	await 30 find_back
+	await 30 xhci_back
 	insmod "$MYDEV_KO" ids=0403:6001:00
 	await_node $NODE 30
 }
@@ -125,7 +116,7 @@ unplugged() {
 
 ktap_begin
 ktap_case "the device is found behind the xHCI" set_up
-find_back
+xhci_back
 ktap_case "what it says of itself" is_what_it_is
 ktap_case "vendor requests to it" controls
 ktap_case "what is written comes out of its line" sends
