@@ -193,6 +193,7 @@ static int mydev_probe(struct usb_interface *intf,
 		return -ENOMEM;
 
 	init_rwsem(&dev->gate);
+	mutex_init(&dev->usb_mutex);
 	mutex_init(&dev->rx_mutex);
 	spin_lock_init(&dev->rx_lock);
 	INIT_LIST_HEAD(&dev->clients);

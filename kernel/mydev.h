@@ -16,6 +16,9 @@
  *			  device: what a program has written outlives it.
  *
  * Locks, outermost first
+ *   dev->usb_mutex	  whose turn it is to try for the next one. It can only be
+ *			  tried for, as who has it may wait for our disconnect;
+ *			  and who tries never meets one who asks again at once.
  *   the USB device's	  held by usbcore around probe, disconnect and reset, and
  *			  by us to reset, and to change the alternate setting.
  *   dev->gate		  held for reading by whoever talks to the hardware
@@ -465,6 +468,7 @@ struct mydev_counters {
  *	rx_lock while both sides are paused, the rest is constant after probe
  * @has_in: some alternate setting has a bulk IN endpoint, constant
  * @has_out: the same for bulk OUT
+ * @usb_mutex: held by the one that has or tries for the USB device's lock
  * @gate: see the top of this file
  * @gone: the interface is unbound; written under @gate (write) and @rx_lock,
  *	so either is enough to read it
@@ -502,6 +506,8 @@ struct mydev_device {
 	struct rw_semaphore gate;
 	bool gone;
 
+	/* Who may try for the lock of @udev. */
+	struct mutex usb_mutex;
 	/* Starts, stops and recovery of the ring; sleeps. */
 	struct mutex rx_mutex;
 	/* Everything that the completion touches. */

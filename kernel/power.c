@@ -106,20 +106,32 @@ static int mydev_lock_usb(struct mydev_device *dev)
 {
 	int ret;
 
+	/* One after the other: in what follows, who asks again at once is first. */
+	if (mutex_lock_interruptible(&dev->usb_mutex))
+		return -EINTR;
 	/* Not waited for: who has the lock may wait for our disconnect. */
 	do {
-		if (signal_pending(current))
-			return -EINTR;
-		ret = usb_lock_device_for_reset(dev->udev, dev->intf);
+		ret = signal_pending(current)
+			      ? -ERESTARTSYS
+			      : usb_lock_device_for_reset(dev->udev, dev->intf);
 	} while (ret == -EBUSY);
-	if (ret)
-		return ret == -ENODEV || ret == -EINTR ? -ENODEV : -EIO;
-	/* Disconnect needs the lock: what is so now stays so. */
-	if (READ_ONCE(dev->gone)) {
+	if (!ret) {
+		/* Disconnect needs the lock: what is so now stays so. */
+		if (!READ_ONCE(dev->gone))
+			return 0;
 		usb_unlock_device(dev->udev);
-		return -ENODEV;
+		ret = -ENODEV;
 	}
-	return 0;
+	mutex_unlock(&dev->usb_mutex);
+	if (ret == -ERESTARTSYS)
+		return -EINTR;
+	return ret == -ENODEV || ret == -EINTR ? -ENODEV : -EIO;
+}
+
+static void mydev_unlock_usb(struct mydev_device *dev)
+{
+	usb_unlock_device(dev->udev);
+	mutex_unlock(&dev->usb_mutex);
 }
 
 /* Context: USB device locked, everything paused. */
@@ -185,7 +197,7 @@ int mydev_set_alternate(struct mydev_client *client, u32 number)
 		ret = -ERANGE;
 	mydev_unpause(dev, ret ? 0 : MYDEV_EVENT_ALTERNATE);
 out_unlock:
-	usb_unlock_device(dev->udev);
+	mydev_unlock_usb(dev);
 out_sleep:
 	mydev_let_sleep(dev);
 	return mydev_gone_or(dev, ret);
@@ -216,7 +228,7 @@ int mydev_reset(struct mydev_client *client)
 	if (ret)
 		goto out_sleep;
 	ret = usb_reset_device(dev->udev);
-	usb_unlock_device(dev->udev);
+	mydev_unlock_usb(dev);
 	/* It came back as another one, or not at all. */
 	if (ret)
 		ret = ret == -ENODEV || ret == -ENOMEM ? ret : -EIO;
