@@ -82,8 +82,8 @@ static __poll_t mydev_poll(struct file *file, poll_table *wait)
 
 	/*
 	 * poll() and epoll look again before they sleep. Not so a multishot poll of
-	 * io_uring, which has EPOLLET and not EPOLLONESHOT; and of those that are
-	 * woken one at a time, it would be another one's turn.
+	 * io_uring, which asks for edges and not for one of them (as epoll may, too);
+	 * and of those that are woken one at a time it would be another one's turn.
 	 */
 	each = !poll_does_not_wait(wait) &&
 	       ((how & EPOLLEXCLUSIVE) ||

@@ -555,7 +555,8 @@ struct mydev_device {
  * @lapped: held the ring for too long, and has not read since
  * @due: what is queued has waited long enough, watermark or not
  * @woken: those who wait for data were woken, and none has looked since
- * @wake_each: somebody waits who may not look, so each packet wakes
+ * @woken_at: when that was, jiffies
+ * @wake_each: somebody has waited here who may not look, so each packet wakes
  * @mode: MYDEV_MODE_*
  * @policy: MYDEV_POLICY_*
  * @clock: MYDEV_CLOCK_*
@@ -613,6 +614,7 @@ struct mydev_client {
 	bool due;
 	bool woken;
 	bool wake_each;
+	unsigned long woken_at;
 	u32 mode;
 	u32 policy;
 	u32 clock;

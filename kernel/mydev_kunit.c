@@ -761,48 +761,81 @@ static int sleeper_wake(struct wait_queue_entry *entry, unsigned int mode,
 	return 1;
 }
 
+static void look_by_poll(struct kunit *test, struct mydev_client *client)
+{
+	KUNIT_EXPECT_TRUE(test, mydev_client_poll(client, false) & EPOLLIN);
+}
+
+static void look_by_reading(struct kunit *test, struct mydev_client *client)
+{
+	KUNIT_EXPECT_EQ(test, read_client(test, client, 8), 8);
+}
+
+static void look_before_reading(struct kunit *test, struct mydev_client *client)
+{
+	KUNIT_EXPECT_TRUE(test, mydev_client_ready(client));
+}
+
+static void look_by_nobody(struct kunit *test, struct mydev_client *client)
+{
+}
+
+static void end_of_tick(struct kunit *test, struct mydev_client *client)
+{
+	unsigned long begin = jiffies;
+
+	while (jiffies == begin)
+		schedule_timeout_uninterruptible(1);
+}
+
+/* How often four packets wake somebody, with @look behind the first one. */
+static unsigned int wakes(struct kunit *test, struct mydev_client *client,
+			  struct sleeper *sleeper,
+			  void (*look)(struct kunit *, struct mydev_client *))
+{
+	unsigned long begin;
+	int i;
+
+	/* All within one tick, but for those that are to be of two. */
+	do {
+		while (read_client(test, client, SIZE) > 0)
+			;
+		begin = jiffies;
+		sleeper->woken = 0;
+		receive(test, 'a', 8);
+		look(test, client);
+		if (look == end_of_tick)
+			begin = jiffies;
+		for (i = 0; i < 3; i++)
+			receive(test, 'b', 8);
+	} while (jiffies != begin);
+	return sleeper->woken;
+}
+
 static void wakes_once(struct kunit *test)
 {
 	struct mydev_client *c = open_client(test, 0);
 	struct sleeper sleeper = {};
-	int i;
 
 	mydev_client_demand(c);
 	init_waitqueue_func_entry(&sleeper.entry, sleeper_wake);
 	add_wait_queue(&c->wait, &sleeper.entry);
-	KUNIT_EXPECT_FALSE(test, mydev_client_poll(c, false) & EPOLLIN);
-	for (i = 0; i < 3; i++)
-		receive(test, i, 8);
-	KUNIT_EXPECT_EQ(test, sleeper.woken, 1);
-
-	/* Each of these is a look, after which it may sleep again. */
-	KUNIT_EXPECT_TRUE(test, mydev_client_poll(c, false) & EPOLLIN);
-	for (i = 0; i < 3; i++)
-		receive(test, i, 8);
-	KUNIT_EXPECT_EQ(test, sleeper.woken, 2);
-	KUNIT_EXPECT_TRUE(test, mydev_client_ready(c));
-	for (i = 0; i < 3; i++)
-		receive(test, i, 8);
-	KUNIT_EXPECT_EQ(test, sleeper.woken, 3);
-	KUNIT_EXPECT_EQ(test, read_client(test, c, 8), 8);
-	for (i = 0; i < 3; i++)
-		receive(test, i, 8);
-	KUNIT_EXPECT_EQ(test, sleeper.woken, 4);
-	configure(test, c, MYDEV_MODE_PACKET, MYDEV_POLICY_LOSSLESS, 100);
-	KUNIT_EXPECT_EQ(test, sleeper.woken, 5);
+	KUNIT_EXPECT_EQ(test, wakes(test, c, &sleeper, look_by_nobody), 1);
+	KUNIT_EXPECT_EQ(test, wakes(test, c, &sleeper, look_by_poll), 2);
+	KUNIT_EXPECT_EQ(test, wakes(test, c, &sleeper, look_by_reading), 2);
+	KUNIT_EXPECT_EQ(test, wakes(test, c, &sleeper, look_before_reading), 2);
+	KUNIT_EXPECT_EQ(test, wakes(test, c, &sleeper, end_of_tick), 2);
 
 	/* What ends the stream is told in any case. */
-	receive(test, i, 8);
+	sleeper.woken = 0;
 	spin_lock_irq(&c->dev->rx_lock);
 	mydev_clients_wake(c->dev);
 	spin_unlock_irq(&c->dev->rx_lock);
-	KUNIT_EXPECT_EQ(test, sleeper.woken, 6);
+	KUNIT_EXPECT_EQ(test, sleeper.woken, 1);
 
 	/* Who does not look needs each of them. */
 	mydev_client_poll(c, true);
-	for (i = 0; i < 3; i++)
-		receive(test, i, 8);
-	KUNIT_EXPECT_EQ(test, sleeper.woken, 9);
+	KUNIT_EXPECT_EQ(test, wakes(test, c, &sleeper, look_by_nobody), 4);
 	remove_wait_queue(&c->wait, &sleeper.entry);
 }
 
@@ -841,6 +874,42 @@ static void more_holders_less_room(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, receive(test, i, 8));
 	expect_identity(test, full);
 	expect_identity(test, reader);
+}
+
+/* As if a client were in ring mode; there is none whose tail could have moved. */
+static void dry_beside_rings(struct kunit *test)
+{
+	struct mydev_client *first = open_client(test, 0);
+	struct mydev_client *last = open_client(test, 1);
+	struct fixture *f = test->priv;
+	struct mydev_device *dev = &f->dev;
+	int i;
+
+	/* With one transfer there is no half of them to go on with. */
+	dev->nr_rings = 1;
+	dev->rx.nr = 1;
+	configure(test, first, MYDEV_MODE_STREAM, MYDEV_POLICY_DROP_NEWEST, 9);
+	configure(test, last, MYDEV_MODE_STREAM, MYDEV_POLICY_DROP_OLDEST, 9);
+	for (i = 0; i < 3 * NR_BUFFERS; i++)
+		KUNIT_EXPECT_TRUE(test, receive(test, i, SIZE));
+
+	dev->rx.nr = 0;
+
+	/* Who tries while there is more to be had comes to an end. */
+	mydev_client_demand(first);
+	mydev_client_demand(last);
+	configure(test, first, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 9);
+	configure(test, last, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 9);
+	while (receive(test, 0, SIZE))
+		;
+	spin_lock_irq(&dev->rx_lock);
+	dev->rx.nr = NR_BUFFERS;
+	dev->rings_behind = true;
+	KUNIT_EXPECT_FALSE(test, mydev_rx_may_fly(dev, NR_BUFFERS));
+	KUNIT_EXPECT_FALSE(test, dev->rings_behind);
+	dev->rx.nr = 0;
+	spin_unlock_irq(&dev->rx_lock);
+	dev->nr_rings = 0;
 }
 
 static void any_mixture_goes_on(struct kunit *test)
@@ -934,6 +1003,7 @@ static struct kunit_case client_cases[] = {
 	KUNIT_CASE(stuck_client_is_lapped),
 	KUNIT_CASE(wakes_once),
 	KUNIT_CASE(more_holders_less_room),
+	KUNIT_CASE(dry_beside_rings),
 	KUNIT_CASE(any_mixture_goes_on),
 	{}
 };

@@ -67,8 +67,12 @@ bool mydev_rx_may_fly(struct mydev_device *dev, unsigned int in_flight)
 	if ((dev->pool.nr_free || !dev->nr_rings) &&
 	    mydev_rx_has_room(dev, in_flight))
 		return true;
-	/* Those in flight can wait for the one that does need a look at all tails. */
-	if (!dev->nr_rings || in_flight > dev->rx.nr / 2)
+	/*
+	 * A look at all tails is for when half of the transfers are idle. Where it
+	 * is known that there is more to be had, callers count on it.
+	 */
+	if (!dev->nr_rings ||
+	    (in_flight > DIV_ROUND_UP(dev->rx.nr, 2) && !dev->rings_behind))
 		return false;
 	mydev_rings_sync(dev);
 	return mydev_rx_has_room(dev, in_flight);
@@ -286,7 +290,7 @@ void mydev_rx_complete(struct urb *urb)
 		mydev_rx_retire(dev, transfer);
 	/*
 	 * Nobody else does it when programs give back memory without a call. Where
-	 * there is none left, the next transfer looks again, if there is a next one.
+	 * there is none left, a transfer that is still in flight looks again.
 	 */
 	hungry = dev->nr_rings &&
 		 (!dev->rx.in_flight || (again && dev->pool.nr_free)) &&

@@ -5,7 +5,7 @@
  * Whoever sleeps has put itself on client->wait before it looks at the queue
  * under rx_lock, and whoever changes the queue looks for sleepers under that
  * lock: so no wake-up falls in between. For the same reason a wake-up need not
- * be repeated until somebody has looked.
+ * be repeated until somebody has looked, or some time has passed.
  */
 #include <linux/poll.h>
 #include <linux/sched.h>
@@ -117,18 +117,22 @@ static void mydev_client_wake(struct mydev_client *client, __poll_t events,
  * share few processors, one that was woken gets many packets before it runs, and
  * to wake it for each of them is a large part of what a packet costs.
  *
+ * It may be killed instead, and somebody else may sleep behind the same epoll, of
+ * whom nothing is known here: so a packet of a later tick wakes once more.
+ *
  * Context: rx_lock held.
  */
 static void mydev_client_wake_once(struct mydev_client *client)
 {
 	if (client->fasync)
 		kill_fasync(&client->fasync, SIGIO, POLL_IN);
-	if (client->woken)
+	if (client->woken && client->woken_at == jiffies)
 		return;
 	/* Sampled under the lock that sleepers look at the queue under. */
 	if (waitqueue_active(&client->wait)) {
 		wake_up_interruptible_poll(&client->wait, MYDEV_POLL_IN);
 		client->woken = !client->wake_each;
+		client->woken_at = jiffies;
 	}
 }
 
