@@ -101,7 +101,7 @@ static int chaos_run(void *arg)
 
 static void sixteen(bool stall)
 {
-	double seconds = slow_lane() ? 8 : 10, last, begin, longest = 0;
+	double seconds = 6, last, begin, longest = 0;
 	uint64_t seed = test_seed(), packets, before, stops, bytes = 0, rounds = 0;
 	int fd = node_open(O_WRONLY);
 	pid_t pids[CLIENTS];
@@ -180,7 +180,7 @@ static void as_soon_as_somebody_reads(void **state)
 	(void)state;
 	deadline(170);
 	set_stall_ms(100);
-	for (int round = 0; round < (slow_lane() ? 6 : 12); round++) {
+	for (int round = 0; round < (slow_lane() ? 6 : 8); round++) {
 		int reader = random_next(&seed) % CLIENTS;
 		uint64_t packets;
 
