@@ -784,7 +784,7 @@ static void end_of_tick(struct kunit *test, struct mydev_client *client)
 {
 	unsigned long begin = jiffies;
 
-	while (jiffies == begin)
+	while (!time_after(jiffies, begin))
 		schedule_timeout_uninterruptible(1);
 }
 
@@ -808,7 +808,7 @@ static unsigned int wakes(struct kunit *test, struct mydev_client *client,
 			begin = jiffies;
 		for (i = 0; i < 3; i++)
 			receive(test, 'b', 8);
-	} while (jiffies != begin);
+	} while (time_after(jiffies, begin));
 	return sleeper->woken;
 }
 

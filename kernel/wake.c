@@ -7,6 +7,7 @@
  * lock: so no wake-up falls in between. For the same reason a wake-up need not
  * be repeated until somebody has looked, or some time has passed.
  */
+#include <linux/jiffies.h>
 #include <linux/poll.h>
 #include <linux/sched.h>
 
@@ -126,7 +127,7 @@ static void mydev_client_wake_once(struct mydev_client *client)
 {
 	if (client->fasync)
 		kill_fasync(&client->fasync, SIGIO, POLL_IN);
-	if (client->woken && client->woken_at == jiffies)
+	if (client->woken && !time_after(jiffies, client->woken_at))
 		return;
 	/* Sampled under the lock that sleepers look at the queue under. */
 	if (waitqueue_active(&client->wait)) {

@@ -14,8 +14,8 @@ BIN=$BUILD/bench
 NODE=/dev/mydev0
 SKELETON_KO=$BUILD/$(uname -r)/peers/usb-skeleton.ko
 RUNS_FILE=$OUT/runs.tsv
-# Where instructions are counted, three runs differ by less than 1 %; elsewhere the
-# best one counts, so there are more to choose from.
+# Where instructions are counted, three runs differ by less than 1 %; elsewhere they
+# spread, so there are more of them.
 RUNS=3
 if [ "$(nproc)" -gt 1 ]; then
 	RUNS=5

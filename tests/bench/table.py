@@ -3,7 +3,7 @@
 
 from figures import ICOUNT, SMP
 
-MACHINES = {ICOUNT: "one processor that counts instructions", SMP: "two processors, best run"}
+MACHINES = {ICOUNT: "one processor that counts instructions", SMP: "two processors"}
 TITLES = {
     "one": "one client, 32 KiB transfers",
     "out": "to the device, 32 KiB transfers",
