@@ -12,6 +12,12 @@
 #error "mydev needs Linux 6.1 or newer"
 #endif
 
+/* Newer kernels, and updates of older ones, have a word for what is not cleared. */
+#include <linux/compiler.h>
+#ifndef __uninitialized
+#define __uninitialized __attribute__((__uninitialized__))
+#endif
+
 /* 6.4 moved hex_to_bin() out of linux/kernel.h. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
 #include <linux/hex.h>

@@ -432,7 +432,8 @@ static bool mydev_read_fault_in(struct iov_iter *to, size_t need, u32 mode)
  */
 static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
 {
-	struct mydev_batch batch;
+	/* Many kernels clear the stack, which takes as long as a wake-up. */
+	struct mydev_batch batch __uninitialized;
 	ssize_t done = 0;
 
 	while (iov_iter_count(to)) {
