@@ -93,6 +93,27 @@ int mydev_gone_or(struct mydev_device *dev, int error)
 	return error;
 }
 
+/* Context: usb_mutex held, for the rest see mydev_lock_usb(). */
+static int mydev_try_usb(struct mydev_device *dev)
+{
+	int ret;
+
+	/* Not waited for: who has the lock may wait for our disconnect. */
+	do {
+		if (signal_pending(current))
+			return -EINTR;
+		ret = usb_lock_device_for_reset(dev->udev, dev->intf);
+	} while (ret == -EBUSY);
+	if (ret)
+		return ret == -ENODEV || ret == -EINTR ? -ENODEV : -EIO;
+	/* Disconnect needs the lock: what is so now stays so. */
+	if (READ_ONCE(dev->gone)) {
+		usb_unlock_device(dev->udev);
+		return -ENODEV;
+	}
+	return 0;
+}
+
 /**
  * mydev_lock_usb() - own the USB device, as usbcore does for a probe
  * @dev: the device, kept awake by the caller
@@ -106,26 +127,13 @@ static int mydev_lock_usb(struct mydev_device *dev)
 {
 	int ret;
 
-	/* One after the other: in what follows, who asks again at once is first. */
+	/* One after the other: where it is tried for, who asks again at once is first. */
 	if (mutex_lock_interruptible(&dev->usb_mutex))
 		return -EINTR;
-	/* Not waited for: who has the lock may wait for our disconnect. */
-	do {
-		ret = signal_pending(current)
-			      ? -ERESTARTSYS
-			      : usb_lock_device_for_reset(dev->udev, dev->intf);
-	} while (ret == -EBUSY);
-	if (!ret) {
-		/* Disconnect needs the lock: what is so now stays so. */
-		if (!READ_ONCE(dev->gone))
-			return 0;
-		usb_unlock_device(dev->udev);
-		ret = -ENODEV;
-	}
-	mutex_unlock(&dev->usb_mutex);
-	if (ret == -ERESTARTSYS)
-		return -EINTR;
-	return ret == -ENODEV || ret == -EINTR ? -ENODEV : -EIO;
+	ret = mydev_try_usb(dev);
+	if (ret)
+		mutex_unlock(&dev->usb_mutex);
+	return ret;
 }
 
 static void mydev_unlock_usb(struct mydev_device *dev)
