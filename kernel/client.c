@@ -6,7 +6,6 @@
  * in wake.c; how it gets to the reader in read.c.
  */
 #include <linux/pid.h>
-#include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>

@@ -468,10 +468,10 @@ struct mydev_counters {
  *	rx_lock while both sides are paused, the rest is constant after probe
  * @has_in: some alternate setting has a bulk IN endpoint, constant
  * @has_out: the same for bulk OUT
- * @usb_mutex: held by the one that has or tries for the USB device's lock
  * @gate: see the top of this file
  * @gone: the interface is unbound; written under @gate (write) and @rx_lock,
  *	so either is enough to read it
+ * @usb_mutex: held by the one that has or tries for the USB device's lock
  * @rx_mutex: see the top of this file
  * @rx_lock: see the top of this file
  * @rx: the receive ring

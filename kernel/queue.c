@@ -21,7 +21,6 @@
  */
 #include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/poll.h>
 #include <linux/vmalloc.h>
 
 #include "mydev.h"
@@ -190,7 +189,7 @@ void mydev_queue_read(struct mydev_client *client, unsigned int count)
 		bytes += pkt->length;
 		if (!buf)
 			continue;
-		held += pkt->packed ? pkt->length : pool->size;
+		held += mydev_packet_cost(pool, pkt);
 		mydev_buffer_put(pool, buf);
 	}
 	client->read_packets += packets;

@@ -8,7 +8,6 @@
  * away from a client that holds up others even then.
  */
 #include <linux/minmax.h>
-#include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
@@ -432,7 +431,7 @@ static bool mydev_read_fault_in(struct iov_iter *to, size_t need, u32 mode)
  */
 static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
 {
-	/* Many kernels clear the stack, which takes as long as a wake-up. */
+	/* Many kernels clear the stack, and this is 900 bytes of it. */
 	struct mydev_batch batch __uninitialized;
 	ssize_t done = 0;
 

@@ -8,7 +8,8 @@
  * in and what has to leave. To it come
  *
  *   sync     look at the tail, and take out what the program has given back:
- *	      at every eighth delivery, and whenever room or memory is short;
+ *	      at every eighth delivery, and where room or memory is short and half
+ *	      of the transfers are idle for that;
  *   seize    before entries are taken out at the front by us: from then on the
  *	      program's exchanges fail, as the turn is another;
  *   yield    afterwards: what was taken away is a gap at the front, and the turn

@@ -91,6 +91,22 @@ bool mydev_client_ready(struct mydev_client *client)
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_ready);
 
+/* Context: rx_lock held. */
+static void mydev_client_wake_up(struct mydev_client *client, __poll_t events)
+{
+	/* Sampled under the lock that sleepers look at the queue under. */
+	if (waitqueue_active(&client->wait))
+		wake_up_interruptible_poll(&client->wait, events);
+}
+
+/* Context: rx_lock held. */
+static void mydev_client_signal(struct mydev_client *client, int band)
+{
+	/* Most have none, and are spared the call. */
+	if (client->fasync)
+		kill_fasync(&client->fasync, SIGIO, band);
+}
+
 /**
  * mydev_client_wake() - tell readers, pollers and receivers of SIGIO
  * @client: the client
@@ -102,12 +118,8 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_client_ready);
 static void mydev_client_wake(struct mydev_client *client, __poll_t events,
 			      int band)
 {
-	/* Sampled under the lock that sleepers look at the queue under. */
-	if (waitqueue_active(&client->wait))
-		wake_up_interruptible_poll(&client->wait, events);
-	/* Most have none, and are spared the call. */
-	if (client->fasync)
-		kill_fasync(&client->fasync, SIGIO, band);
+	mydev_client_wake_up(client, events);
+	mydev_client_signal(client, band);
 }
 
 /**
@@ -125,16 +137,22 @@ static void mydev_client_wake(struct mydev_client *client, __poll_t events,
  */
 static void mydev_client_wake_once(struct mydev_client *client)
 {
-	if (client->fasync)
-		kill_fasync(&client->fasync, SIGIO, POLL_IN);
+	mydev_client_signal(client, POLL_IN);
 	if (client->woken && !time_after(jiffies, client->woken_at))
 		return;
-	/* Sampled under the lock that sleepers look at the queue under. */
-	if (waitqueue_active(&client->wait)) {
-		wake_up_interruptible_poll(&client->wait, MYDEV_POLL_IN);
-		client->woken = !client->wake_each;
-		client->woken_at = jiffies;
-	}
+	/* Where nobody sleeps it is true as well: who comes looks first. */
+	mydev_client_wake_up(client, MYDEV_POLL_IN);
+	client->woken = !client->wake_each;
+	client->woken_at = jiffies;
+}
+
+/* What is queued may wait for so long. Context: rx_lock held. */
+static void mydev_client_start_timer(struct mydev_client *client)
+{
+	if (client->latency && !kfifo_is_empty(&client->queue.fifo) &&
+	    !hrtimer_is_queued(&client->timer))
+		hrtimer_start(&client->timer, client->latency,
+			      HRTIMER_MODE_REL_SOFT);
 }
 
 /**
@@ -149,10 +167,8 @@ void mydev_client_arrived(struct mydev_client *client)
 {
 	if (mydev_client_worth(client))
 		mydev_client_wake_once(client);
-	else if (client->latency && !kfifo_is_empty(&client->queue.fifo) &&
-		 !hrtimer_is_queued(&client->timer))
-		hrtimer_start(&client->timer, client->latency,
-			      HRTIMER_MODE_REL_SOFT);
+	else
+		mydev_client_start_timer(client);
 }
 
 /**
@@ -168,10 +184,7 @@ void mydev_client_left(struct mydev_client *client)
 	client->due = false;
 	client->woken = false;
 	mydev_queue_settle_gap(client);
-	if (client->latency && !kfifo_is_empty(&client->queue.fifo) &&
-	    !hrtimer_is_queued(&client->timer))
-		hrtimer_start(&client->timer, client->latency,
-			      HRTIMER_MODE_REL_SOFT);
+	mydev_client_start_timer(client);
 }
 
 /* The oldest packet of a client has waited for as long as it may. */
