@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Reading with io_uring. */
+/* Reading and waiting with io_uring. */
 #include <dirent.h>
 #include <liburing.h>
 #include <poll.h>
