@@ -85,9 +85,8 @@ static __poll_t mydev_poll(struct file *file, poll_table *wait)
 	 * io_uring, which asks for edges and not for one of them (as epoll may, too);
 	 * and of those that are woken one at a time it would be another one's turn.
 	 */
-	each = !poll_does_not_wait(wait) &&
-	       ((how & EPOLLEXCLUSIVE) ||
-		(how & (EPOLLET | EPOLLONESHOT)) == EPOLLET);
+	each = (how & EPOLLEXCLUSIVE) ||
+	       (how & (EPOLLET | EPOLLONESHOT)) == EPOLLET;
 	/* First on the queue, then the look: no wake-up falls in between. */
 	poll_wait(file, &client->wait, wait);
 	if (client->writer)

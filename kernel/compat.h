@@ -12,10 +12,17 @@
 #error "mydev needs Linux 6.1 or newer"
 #endif
 
-/* Newer kernels, and updates of older ones, have a word for what is not cleared. */
+/*
+ * Newer kernels, and updates of older ones, have a word for what is not cleared;
+ * GCC has the attribute since 12.
+ */
 #include <linux/compiler.h>
 #ifndef __uninitialized
+#if __has_attribute(__uninitialized__)
 #define __uninitialized __attribute__((__uninitialized__))
+#else
+#define __uninitialized
+#endif
 #endif
 
 /* 6.4 moved hex_to_bin() out of linux/kernel.h. */
@@ -70,8 +77,17 @@ mydev_hrtimer_setup(struct hrtimer *timer,
 #define hrtimer_setup mydev_hrtimer_setup
 #endif
 
-/* What the unit tests need to see; kernels without KUnit have nobody to see. */
-#if IS_ENABLED(CONFIG_KUNIT)
+/* 6.17 named the workqueue after where its works run, and deprecated the old name. */
+#include <linux/workqueue.h>
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#define system_percpu_wq system_wq
+#endif
+
+/*
+ * What the unit tests need to see; kernels without KUnit have nobody to see. The
+ * header came with an update of 6.1.
+ */
+#if IS_ENABLED(CONFIG_KUNIT) && __has_include(<kunit/visibility.h>)
 #include <kunit/visibility.h>
 #else
 #define EXPORT_SYMBOL_IF_KUNIT(...)

@@ -170,7 +170,7 @@ void mydev_tx_unpause(struct mydev_device *dev)
 	spin_lock_irq(&tx->lock);
 	if (!--tx->pauses && tx->state == MYDEV_TX_STOPPED) {
 		tx->progress = jiffies;
-		mod_delayed_work(system_wq, &tx->work, 0);
+		mod_delayed_work(system_percpu_wq, &tx->work, 0);
 	}
 	spin_unlock_irq(&tx->lock);
 }

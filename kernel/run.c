@@ -259,7 +259,7 @@ void mydev_rx_want(struct mydev_device *dev)
 		return;
 	}
 	if (!rx->wanted++)
-		mod_delayed_work(system_wq, &rx->work, 0);
+		mod_delayed_work(system_percpu_wq, &rx->work, 0);
 	else if (!rx->in_flight)
 		mydev_rx_watch(dev);
 }
@@ -373,7 +373,7 @@ void mydev_rx_unpause(struct mydev_device *dev, u32 event)
 		mydev_rings_tell(dev);
 	}
 	if (!--rx->pauses && rx->wanted && !dev->gone)
-		mod_delayed_work(system_wq, &rx->work, 0);
+		mod_delayed_work(system_percpu_wq, &rx->work, 0);
 	spin_unlock_irq(&dev->rx_lock);
 	mutex_unlock(&dev->rx_mutex);
 }

@@ -82,6 +82,6 @@ void mydev_rx_set_stall(struct mydev_device *dev, unsigned int stall_ms)
 	rx->stalled = false;
 	/* A ring that is stopped already is measured by the new limit. */
 	if (stall_ms && !dev->gone)
-		mod_delayed_work(system_wq, &rx->stall_work, 1);
+		mod_delayed_work(system_percpu_wq, &rx->stall_work, 1);
 	spin_unlock_irq(&dev->rx_lock);
 }

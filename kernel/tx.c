@@ -211,7 +211,7 @@ static void mydev_tx_stop(struct mydev_device *dev)
 	if (tx->state == MYDEV_TX_GONE)
 		return;
 	tx->state = MYDEV_TX_STOPPED;
-	mod_delayed_work(system_wq, &tx->work, 0);
+	mod_delayed_work(system_percpu_wq, &tx->work, 0);
 }
 
 /**
