@@ -11,30 +11,42 @@ export TOP
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-# All Linux lanes that run a packaged kernel, and the package that names the
-# newest kernel of each. The sanitizer lane "uml" is made by uml-build.
-STOCK_LANES="6.1 6.12 6.12-rt"
-export STOCK_LANES
+# All Linux lanes that run a packaged kernel. "newest" is the newest that Debian
+# offers for its stable release; "arm64" is another architecture. The sanitizer
+# lane "uml" is made by uml-build.
+STOCK_LANES="6.1 6.12 6.12-rt newest"
+OTHER_LANES="arm64"
+export STOCK_LANES OTHER_LANES
 
 # depmod and modprobe are outside the PATH of ordinary users.
 PATH=$PATH:/usr/sbin:/sbin
 
-flavour_of() {
-	case $1 in
-	6.1) echo amd64 ;;
-	6.12 | 6.12-rt) echo "$1-amd64" ;;
-	*) die "there is no packaged kernel for lane '$1' (lanes: $STOCK_LANES)" ;;
-	esac
+# Makes the cache, and its name one that holds from everywhere.
+open_cache() {
+	local trouble
+	trouble=$({ mkdir -p "$CACHE/lock" && : >>"$CACHE/lock/writable"; } 2>&1) || true
+	[ -z "$trouble" ] || die "cannot write to the cache $CACHE (${trouble##*: }); name a place of your own with MYDEV_CACHE="
+	CACHE=$(cd "$CACHE" && pwd -P)
+}
+
+# A lane whose kernel is from another release, or for another architecture, has
+# what its driver is built with beside it.
+use_tools_of() {
+	[ ! -d "$CACHE/lanes/$1/tools/bin" ] || PATH=$(readlink -f "$CACHE/lanes/$1/tools/bin"):$PATH
 }
 
 # One lock for each thing in the cache, so that two runs never make the same
 # thing at the same time: the second waits and then finds it done.
 lock_cache() {
-	mkdir -p "$CACHE/lock" || die "cannot create the cache $CACHE; set MYDEV_CACHE to a writable directory"
-	CACHE=$(cd "$CACHE" && pwd -P)
+	open_cache
 	exec {CACHE_LOCK}>"$CACHE/lock/$1"
 	if ! flock -n "$CACHE_LOCK"; then
 		say "another run is preparing '$1'; waiting for it"
 		flock "$CACHE_LOCK"
 	fi
+}
+
+# Lets go of the last one that was taken.
+unlock_cache() {
+	exec {CACHE_LOCK}>&-
 }

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-STOCK = ["6.1", "6.12", "6.12-rt"]
+STOCK = ["6.1", "6.12", "6.12-rt", "newest"]
 ALL = STOCK + ["uml"]
 HOST = "host"
 # The timer of dummy_hcd fires 8000 times a second while a transfer is in flight, which
