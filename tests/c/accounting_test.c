@@ -50,7 +50,7 @@ static struct {
 	uint64_t first; /* counter of the first, and of the one behind the last */
 	uint64_t next;
 	struct account accounts[SLOTS];
-} * shared;
+} *shared;
 
 /* --- a client, in a process of its own -------------------------------------- */
 

@@ -14,7 +14,7 @@ static struct shared {
 	int fd;
 	uint64_t first;
 	volatile sig_atomic_t handled;
-} * shared;
+} *shared;
 
 static void on_signal(int sig)
 {

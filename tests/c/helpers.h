@@ -37,10 +37,7 @@
 void _fail(const char *const file, const int line) __attribute__((noreturn));
 
 /* A promise in words and the function that tests it, from a fresh() state. */
-#define PROMISE(_words, _fn) \
-	{ \
-		_words, _fn, fresh, NULL, NULL \
-	}
+#define PROMISE(_words, _fn) { _words, _fn, fresh, NULL, NULL }
 
 /* All tests of a program, as an initialised array. */
 #define run_promises(_tests) (tests_begin(), cmocka_run_group_tests(_tests, NULL, tests_end))

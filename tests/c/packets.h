@@ -12,22 +12,13 @@
 
 /* As fresh_defaults(), and the clients of a test that has failed are closed. */
 int fresh_clients(void **state);
-#define PROMISE_CLIENTS(_words, _fn) \
-	{ \
-		_words, _fn, fresh_clients, NULL, NULL \
-	}
+#define PROMISE_CLIENTS(_words, _fn) { _words, _fn, fresh_clients, NULL, NULL }
 
 extern unsigned int way_ring;
 extern unsigned int way_copy;
 
-#define WITH_RING(_words, _fn) \
-	{ \
-		"ring: " _words, _fn, fresh_clients, NULL, &way_ring \
-	}
-#define WITH_COPY(_words, _fn) \
-	{ \
-		"copy: " _words, _fn, fresh_clients, NULL, &way_copy \
-	}
+#define WITH_RING(_words, _fn) { "ring: " _words, _fn, fresh_clients, NULL, &way_ring }
+#define WITH_COPY(_words, _fn) { "copy: " _words, _fn, fresh_clients, NULL, &way_copy }
 
 /* The flags for mydev_client_new() of a test by either way. */
 unsigned int way_of(void **state);

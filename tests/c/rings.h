@@ -25,10 +25,7 @@ struct rings {
 };
 
 /* As PROMISE_DEFAULTS(), and what an earlier test has left mapped is unmapped. */
-#define PROMISE_RING(_words, _fn) \
-	{ \
-		_words, _fn, fresh_rings, NULL, NULL \
-	}
+#define PROMISE_RING(_words, _fn) { _words, _fn, fresh_rings, NULL, NULL }
 
 int fresh_rings(void **state);
 

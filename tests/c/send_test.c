@@ -42,10 +42,7 @@ static int fresh_send(void **state)
 	return 0;
 }
 
-#define PROMISE_SEND(_words, _fn) \
-	{ \
-		_words, _fn, fresh_send, NULL, NULL \
-	}
+#define PROMISE_SEND(_words, _fn) { _words, _fn, fresh_send, NULL, NULL }
 
 /* The next message of a writer, at @at. */
 static size_t message(unsigned char *at, unsigned int who, size_t size)

@@ -72,10 +72,7 @@ static int fresh_share(void **state)
 	return 0;
 }
 
-#define PROMISE_SHARE(_words, _fn) \
-	{ \
-		_words, _fn, fresh_share, NULL, NULL \
-	}
+#define PROMISE_SHARE(_words, _fn) { _words, _fn, fresh_share, NULL, NULL }
 
 /* --- who may do what -------------------------------------------------------- */
 

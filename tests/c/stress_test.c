@@ -31,7 +31,7 @@ struct chaos {
 static struct {
 	volatile bool end;
 	struct chaos clients[CLIENTS];
-} * shared;
+} *shared;
 
 static bool set_at_random(int fd, uint64_t *seed)
 {

@@ -738,10 +738,7 @@ static int close_device(void **state)
 	return 0;
 }
 
-#define PROMISE(_words, _fn) \
-	{ \
-		_words, _fn, fresh, NULL, NULL \
-	}
+#define PROMISE(_words, _fn) { _words, _fn, fresh, NULL, NULL }
 
 int main(void)
 {
