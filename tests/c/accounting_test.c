@@ -374,9 +374,7 @@ static void mixture(void **state)
 	(void)state;
 	deadline(400);
 	set_stall_ms(STALL_MS);
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		      0);
-	assert_ptr_not_equal(shared, MAP_FAILED);
+	shared = shared_memory(sizeof(*shared));
 	fd = node_open(O_WRONLY);
 	sent = sim_number("packets") + sim_number("zero_packets");
 	sent_zero = sim_number("zero_packets");

@@ -338,13 +338,11 @@ static void wrong_arguments(void **state)
 static void bad_pointers(void **state)
 {
 	long page = sysconf(_SC_PAGESIZE);
-	unsigned char *map =
-		mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *map = private_memory(2 * page);
 	uint64_t bytes, requests;
 	int fd = node_open(O_WRONLY);
 
 	(void)state;
-	assert_ptr_not_equal(map, MAP_FAILED);
 	assert_return_code(mprotect(map + page, page, PROT_NONE), errno);
 	requests = sim_number("control");
 	bytes = sim_number("control_bytes");

@@ -25,9 +25,7 @@ static void on_signal(int sig)
 static void share(int flags)
 {
 	if (!shared)
-		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(shared, MAP_FAILED);
+		shared = shared_memory(sizeof(*shared));
 	shared->first = next_counter();
 	shared->handled = 0;
 	shared->fd = node_open(flags);
@@ -126,10 +124,8 @@ static void killed(void **state)
 static char *pages_with_end(size_t pages)
 {
 	long size = sysconf(_SC_PAGESIZE);
-	char *map = mmap(NULL, (pages + 1) * size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *map = private_memory((pages + 1) * size);
 
-	assert_ptr_not_equal(map, MAP_FAILED);
 	assert_return_code(mprotect(map + pages * size, size, PROT_NONE), errno);
 	return map + pages * size;
 }

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -524,6 +525,26 @@ void take_rest(int fd, struct verifier *v)
 {
 	sim_do("count 0");
 	take_packets(fd, v, next_counter() - (v->have_first ? v->last + 1 : v->next), 1 << 16);
+}
+
+/* --- memory --------------------------------------------------------------- */
+
+static void *new_memory(size_t size, int flags)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	return memory;
+}
+
+void *private_memory(size_t size)
+{
+	return new_memory(size, MAP_PRIVATE);
+}
+
+void *shared_memory(size_t size)
+{
+	return new_memory(size, MAP_SHARED);
 }
 
 /* --- processes ------------------------------------------------------------ */

@@ -137,12 +137,10 @@ static void reserved(void **state)
 static void bad_pointers(void **state)
 {
 	long page = sysconf(_SC_PAGESIZE);
-	char *map =
-		mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *map = private_memory(2 * page);
 	int fd = node_open(O_RDONLY);
 
 	(void)state;
-	assert_ptr_not_equal(map, MAP_FAILED);
 	assert_return_code(mprotect(map + page, page, PROT_NONE), errno);
 	for_each_getter(r)
 	{

@@ -246,8 +246,7 @@ static int child_takes(void *arg)
 
 static struct child *child_for(int fd)
 {
-	struct child *c =
-		mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct child *c = shared_memory(sizeof(*c));
 
 	expect(&c->records, fd);
 	ring_open(&c->r, fd);

@@ -209,9 +209,7 @@ static char *page_end(void)
 	long size = 1 << 16;
 
 	if (!pages) {
-		pages = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			     -1, 0);
-		assert_ptr_not_equal(pages, MAP_FAILED);
+		pages = private_memory(2 * size);
 		assert_return_code(mprotect(pages + size, size, PROT_NONE), errno);
 	}
 	return pages + size;

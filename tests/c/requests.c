@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
 #include "requests.h"
 
@@ -109,12 +108,4 @@ int try_transact(int fd, struct mydev_transact *t)
 {
 	t->size = sizeof(*t);
 	return ioctl(fd, MYDEV_IOC_TRANSACT, t) ? errno : 0;
-}
-
-void *shared_memory(size_t size)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	assert_ptr_not_equal(memory, MAP_FAILED);
-	return memory;
 }

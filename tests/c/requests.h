@@ -46,7 +46,4 @@ int lease(int fd, uint32_t operation, uint32_t timeout_ms);
 /* Asks and waits; @t comes back as the kernel left it. */
 int try_transact(int fd, struct mydev_transact *t);
 
-/* Memory that this process and those that it spawns have in common, zeroed. */
-void *shared_memory(size_t size);
-
 #endif /* TESTS_C_REQUESTS_H */

@@ -142,8 +142,7 @@ static int takes_without_a_call(void *arg)
 
 static void no_call(void **state)
 {
-	struct taker *t =
-		mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct taker *t = shared_memory(sizeof(*t));
 	int fd = node_open(O_RDWR);
 	struct mydev_stats s;
 	pid_t pid;
@@ -569,8 +568,7 @@ static void stressed(void **state)
 	};
 	enum { COUNT = sizeof(configs) / sizeof(configs[0]) };
 	uint64_t packets = slow_lane() ? 4000 : 30000, refused = 0;
-	struct stress *s = mmap(NULL, COUNT * sizeof(*s), PROT_READ | PROT_WRITE,
-				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct stress *s = shared_memory(COUNT * sizeof(*s));
 	pid_t pids[COUNT];
 
 	(void)state;

@@ -444,8 +444,7 @@ static void stalls_for_ever(void **state)
 static void bad_pointer(void **state)
 {
 	long page = sysconf(_SC_PAGESIZE);
-	char *map =
-		mmap(NULL, 64 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *map = private_memory(64 * page);
 	int fd = node_open(O_WRONLY);
 	uint64_t bytes = sim_number("out_bytes");
 	size_t part = info_of(fd).send_size;

@@ -226,19 +226,13 @@ static bool become_nobody(void)
 /* In a process of its own, which may give up its rights. */
 static int try_table(void *arg)
 {
-	bool root = *(bool *)arg;
-	long page = sysconf(_SC_PAGESIZE);
-	struct cell c = { .root = root };
-	char *map =
-		mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct cell c = *(struct cell *)arg;
 	unsigned int cells = 0;
 	int fds[ROLES];
 
-	munmap(map + page, page);
-	c.edge = map + page;
 	for (int i = 0; i < ROLES; i++)
 		fds[i] = open(node, role_flags[i]);
-	if (!root && !become_nobody())
+	if (!c.root && !become_nobody())
 		return 100;
 	for (unsigned int i = 0; i < REQUESTS; i++) {
 		for (c.role = 0; c.role < ROLES; c.role++) {
@@ -255,13 +249,16 @@ static int try_table(void *arg)
 
 static void table(void **state)
 {
-	bool root = true;
+	long page = sysconf(_SC_PAGESIZE);
+	char *map = private_memory(2 * page);
+	struct cell c = { .root = true, .edge = map + page };
 
 	(void)state;
 	deadline(170);
-	assert_int_equal(reap(spawn(try_table, &root), 80), 0);
-	root = false;
-	assert_int_equal(reap(spawn(try_table, &root), 80), 0);
+	assert_return_code(mprotect(map + page, page, PROT_NONE), errno);
+	assert_int_equal(reap(spawn(try_table, &c), 80), 0);
+	c.root = false;
+	assert_int_equal(reap(spawn(try_table, &c), 80), 0);
 	/* That was a table of all of them. */
 	assert_errno(ioctl(node_open(O_RDWR), _IO(MYDEV_IOC_TYPE, REQUESTS), buf), ENOTTY);
 }

@@ -109,9 +109,7 @@ static void sixteen(bool stall)
 	deadline(120);
 	set_stall_ms(stall ? 200 : 0);
 	stops = stats_of(fd).ring_stops;
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		      0);
-	assert_ptr_not_equal(shared, MAP_FAILED);
+	shared = shared_memory(sizeof(*shared));
 	for (int i = 0; i < CLIENTS; i++) {
 		shared->clients[i].seed = random_next(&seed) | 1;
 		pids[i] = spawn(chaos_run, &shared->clients[i]);
@@ -412,8 +410,7 @@ static void killed_at_any_moment(void **state)
 	(void)state;
 	deadline(170);
 	set_stall_ms(0);
-	v = mmap(NULL, sizeof(*v), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(v, MAP_FAILED);
+	v = shared_memory(sizeof(*v));
 	verify_from(&w, next_counter());
 	ask(fast);
 	feed_forever("65-3000");
@@ -469,8 +466,7 @@ static void all_freed(void **state)
 	int idle;
 
 	(void)state;
-	v = mmap(NULL, sizeof(*v), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(v, MAP_FAILED);
+	v = shared_memory(sizeof(*v));
 	for (int i = 0; i < KINDS; i++) {
 		idle = node_open(O_WRONLY);
 		info = info_of(idle);

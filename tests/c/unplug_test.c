@@ -88,8 +88,7 @@ static int stream_to_end(void *arg)
 /* Flat out: each packet that the device got rid of is read by everybody. */
 static void every_completed_packet(void **state)
 {
-	struct stream_end *end = mmap(NULL, 2 * sizeof(*end), PROT_READ | PROT_WRITE,
-				      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct stream_end *end = shared_memory(2 * sizeof(*end));
 
 	(void)state;
 	for (int round = 0; round < 4; round++) {
