@@ -9,7 +9,8 @@
  *
  * Sizes: a transfer ends with a packet shorter than wMaxPacketSize or when it
  * is full. So that one packet of the simulated device is one packet of the
- * driver, tests use sizes that are no multiple of 1024 and below 32 KiB.
+ * driver, tests use sizes below 32 KiB that are no multiple of 1024; or, where
+ * some of a range are, tests/suites starts the device with --zlp-terminate.
  */
 #ifndef TESTS_C_HELPERS_H
 #define TESTS_C_HELPERS_H
