@@ -131,7 +131,7 @@ class Guest:
     A bare one (bare.py) has only what its suites need."""
 
     def __init__(self, lane, out, *, suites=None, command=None, interactive=False, bare=False,
-                 smp=2, memory=None, icount=False, append=""):
+                 smp=2, memory=None, icount=False, append="", preload=None):
         self.lane = lane
         self.out = Path(out).resolve()
         self.suites = suites or []
@@ -144,12 +144,18 @@ class Guest:
         self.memory = memory or (768 if lane.is_uml else 1024 if bare else 2048)
         self.icount = icount
         self.append = append
+        # A library that stands before the C library of a UML kernel.
+        self.preload = Path(preload).resolve() if preload else None
         self.process = None
         self.channel = None
         self.scratch = None
         self.timed_out = False
         if icount and lane.is_uml:
             raise BenchError("UML cannot count instructions; --icount is for the QEMU lanes")
+        if preload and not lane.is_uml:
+            raise BenchError("--preload is for the lane uml")
+        if preload and not self.preload.exists():
+            raise BenchError(f"there is no {preload}; make -C tests builds it")
 
     @property
     def console_log(self):
@@ -253,9 +259,10 @@ class Guest:
                 channel_out = os.dup(1)
             else:
                 reader, channel_out = os.pipe()
+            preload = ["env", f"LD_PRELOAD={self.preload}"] if self.preload else []
             with open(self.console_log, "ab") as console:
                 self.process = spawn(
-                    [str(self.lane.kernel), f"mem={self.memory}M", f"initrd={self.out}/initramfs.cpio",
+                    [*preload, str(self.lane.kernel), f"mem={self.memory}M", f"initrd={self.out}/initramfs.cpio",
                      f"uml_dir={self.scratch}/", "umid=uml", "con=null", f"con0=null,fd:{console.fileno()}",
                      f"con1=fd:{channel_in},fd:{channel_out}", "console=tty0", "panic=-1", "loglevel=7",
                      *self.append.split()],

@@ -166,6 +166,16 @@ def before_trip(log):
     return None
 
 
+# What a guest says that cannot run on this machine, and what is to be done.
+CAUSES = [(re.compile(r"ptrace set fp regs failed"),
+           "the state of this processor does not fit; enlarge FP_SIZE in tests/vm/uml-build, and the sanitizer kernel is rebuilt")]
+
+
+def cause(log):
+    """Why a guest has died, where its log says it in words that not everybody knows; or None."""
+    return next((words for pattern, words in CAUSES if pattern.search(log)), None)
+
+
 def alarms(log):
     """The lines of a kernel log that must not be there, each with what follows it."""
     lines = log.splitlines()

@@ -119,6 +119,12 @@ def only_a_trip_of_the_emulator_is_one():
     assert verdict.alarms(verdict.before_trip("[ 1.0] WARNING: CPU: 1\n[ 2.0] int3: 0000 [#1]\n"))
 
 
+def a_processor_that_is_too_large_is_named():
+    log = "[    0.72] userspace - ptrace set fp regs failed, errno = 14\n[    0.73] Kernel panic - not syncing: Attempted to kill init!\n"
+    assert "does not fit" in verdict.cause(log)
+    assert verdict.cause(log.replace("set fp", "set")) is None
+
+
 def main():
     tests = [value for name, value in globals().items()
              if callable(value) and getattr(value, "__module__", "") == "__main__" and name not in ("main", "suite", "counts")]
