@@ -169,6 +169,12 @@ class Guest:
         except (OSError, ValueError):
             return None
 
+    @property
+    def errors(self):
+        """What QEMU itself has said."""
+        log = self.out / "qemu.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
     def _write_initramfs(self):
         size = shutil.get_terminal_size()
         env = {

@@ -23,6 +23,8 @@ OOPS = re.compile(r"^(.*(BUG: unable to handle|PANIC: double fault).*\n(.*\n){,8
 FLAGS = re.compile(r"EFLAGS: ([0-9a-f]{8})")
 # Those that are always 0 [Intel SDM, volume 1, 3.4.3].
 NO_FLAGS = 0xffc08028
+STAMP = re.compile(r"^(\[ *\d+\.\d+\] ?)+")
+PLACE = re.compile(r"RIP: [0-9a-f]+:(\S+)")
 # What a healthy kernel says of itself while it starts.
 HARMLESS = re.compile("|".join([
     r"kprobes: .* if possible", r"mtrr: your CPUs had inconsistent",
@@ -164,6 +166,36 @@ def before_trip(log):
     if "int3: " in oops.group() or (flags and int(flags.group(1), 16) & NO_FLAGS):
         return log[:oops.start()]
     return None
+
+
+def place_of_death(log):
+    """Where in its own code a guest has died: its oops and the instruction, or its last line."""
+    oops = OOPS.search(log)
+    if oops:
+        at = PLACE.search(log, oops.end())
+        return STAMP.sub("", oops.group().splitlines()[-1]), at.group(1) if at else ""
+    return STAMP.sub("", (log.rstrip().splitlines() or [""])[-1]), ""
+
+
+class Deaths:
+    """Judges the deaths of the guests that run one list of suites under emulation, where
+    a CPU may have tripped. It does not do so in the same place twice."""
+
+    def __init__(self):
+        self.places = []
+        self.twice = False      # the latest one was where an earlier one was
+
+    def tripped(self, log, suite, results):
+        """The log as far as it was good, if the guest may go on in a new one; else None.
+        It died in `suite`, and gave `results` before."""
+        good = before_trip(log)
+        # One that dies before its first result has not seen the driver.
+        if good is None and results:
+            return None
+        place = suite, place_of_death(log)
+        self.twice = place in self.places
+        self.places.append(place)
+        return None if self.twice else good or ""
 
 
 # What a guest says that cannot run on this machine, and what is to be done.

@@ -119,9 +119,41 @@ def only_a_trip_of_the_emulator_is_one():
     assert verdict.alarms(verdict.before_trip("[ 1.0] WARNING: CPU: 1\n[ 2.0] int3: 0000 [#1]\n"))
 
 
+def where_it_died_is_the_same_at_another_time():
+    oops = "[    {}.1] good\n[    {}.2] Oops: int3: 0000 [#1] PREEMPT SMP\n[    {}.2] CPU: {}\n[    {}.2] RIP: 0010:{}\n[    3.0] after {}\n"
+    first = verdict.place_of_death(oops.format(1, 1, 1, 1, 1, "f+0x1/0x2", 1))
+    assert first == verdict.place_of_death(oops.format(2, 3, 4, 0, 6, "f+0x1/0x2", 7))
+    assert first != verdict.place_of_death(oops.format(1, 1, 1, 1, 1, "g+0x1/0x2", 1))
+    assert verdict.place_of_death("[    1.0] a\n[    1.2] b\n\n") == verdict.place_of_death("[   10.0] c\n[ 1234.567] b\n")
+    assert verdict.place_of_death("[    1.0] a\n") != verdict.place_of_death("[    1.0] b\n")
+    assert verdict.place_of_death("") == verdict.place_of_death("\n")
+
+
+def nothing_trips_in_the_same_place_twice():
+    trip = "[ 1.0] good\n[ 2.{}] Oops: int3: 0000 [#1] PREEMPT SMP\n[ 2.0] RIP: 0010:{}+0x1/0x2\n"
+    deaths = verdict.Deaths()
+    assert deaths.tripped(trip.format(0, "f"), "a", 5) == "[ 1.0] good\n"
+    assert deaths.tripped(trip.format(0, "g"), "a", 5) is not None
+    assert deaths.tripped(trip.format(0, "f"), "b", 5) is not None
+    assert not deaths.twice
+    assert deaths.tripped(trip.format(1, "f"), "a", 5) is None
+    assert deaths.twice
+
+
+def who_dies_early_has_another_try_and_no_more():
+    deaths = verdict.Deaths()
+    assert deaths.tripped("[ 1.0] a\n[ 1.5] BUG: KASAN: x\n", "a", 3) is None
+    assert not deaths.twice
+    for log in ("", "[ 1.0] a\n", "[ 1.0] a\n[ 2.0] b\n"):
+        assert deaths.tripped(log, "a", 0) == ""
+    for log in ("", "[ 3.0] a\n"):
+        assert deaths.tripped(log, "a", 0) is None
+        assert deaths.twice
+
+
 def a_processor_that_is_too_large_is_named():
     log = "[    0.72] userspace - ptrace set fp regs failed, errno = 14\n[    0.73] Kernel panic - not syncing: Attempted to kill init!\n"
-    assert "does not fit" in verdict.cause(log)
+    assert "does not fit" in (verdict.cause(log) or "")
     assert verdict.cause(log.replace("set fp", "set")) is None
 
 
