@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from lanes import ALL, HOST, TOP, BenchError
+from lanes import ALL, HOST, MOST, TOP, BenchError
 
 LIST = TOP / "tests" / "suites"
 # A boot under emulation takes 10 s; on a machine that is busy, far more.
@@ -33,6 +33,7 @@ def load():
         except ValueError:
             raise BenchError(f"{LIST}:{number}: want NAME SECONDS TWO_CPUS LANES COMMAND, not '{line}'") from None
         words = ALL if lanes == "all" else lanes.split(",")
+        words = [word for listed in words for word in (MOST if listed == "most" else [listed])]
         lanes = [word.removesuffix("/bare") for word in words]
         bare = [lane for lane, word in zip(lanes, words) if lane != word]
         two = ALL if two == "all" else [] if two == "-" else two.split(",")
