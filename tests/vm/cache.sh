@@ -18,6 +18,9 @@ STOCK_LANES="6.1 6.12 6.12-rt newest"
 OTHER_LANES="arm64"
 export STOCK_LANES OTHER_LANES
 
+# The compiler of the sanitizer kernel, the same on every machine.
+export UML_CC=gcc-12
+
 # depmod and modprobe are outside the PATH of ordinary users.
 PATH=$PATH:/usr/sbin:/sbin
 
