@@ -140,11 +140,13 @@ bring() {
 		REASON="the disk is full: $what takes $need MB, and $CACHE has $have; free some, or name another place with MYDEV_CACHE="
 		return 1
 	fi
-	rm -rf "$new"
-	mkdir -p "$new/.deb" "$new"/usr/{bin,sbin,lib,lib64}
-	UNFINISHED=$new
+	UNFINISHED+=("$new")
+	if ! rm -rf "$new" || ! mkdir -p "$new/.deb" "$new"/usr/{bin,sbin,lib,lib64}; then
+		REASON="cannot write to the cache $CACHE"
+		return 1
+	fi
 	# One layout, whether the packages know /usr alone or not.
-	for deb in bin sbin lib lib64; do ln -s "usr/$deb" "$new/$deb"; done
+	for deb in bin sbin lib lib64; do ln -s "usr/$deb" "$new/$deb" || ok=no; done
 	log=$new/.deb/log
 	say "$what: downloading $size MB"
 	if [ -t 2 ]; then
@@ -156,12 +158,11 @@ bring() {
 	for deb in "$new"/.deb/*.deb; do
 		[ $ok = yes ] || break
 		dpkg-deb --fsys-tarfile "$deb" 2>>"$log" | tar -x --keep-directory-symlink -C "$new" 2>>"$log" || ok=no
-		rm "$deb"
+		rm "$deb" || ok=no
 	done
 	if [ $ok = no ]; then
 		REASON=$(why "$log")
 		rm -rf "$new"
-		UNFINISHED=
 		return 1
 	fi
 	rm -rf "$new/.deb"
@@ -171,7 +172,6 @@ bring() {
 finish() {
 	rm -rf "$2"
 	mv "$1" "$2"
-	UNFINISHED=
 }
 
 # run_in_place TREE TOOLS: the programs of TREE run on this machine as it is, with
@@ -187,10 +187,7 @@ run_in_place() {
 }
 
 # Nothing half made stays behind, whatever ends this.
-UNFINISHED=
-remove_unfinished() {
-	[ -z "$UNFINISHED" ] || rm -rf "$UNFINISHED"
-}
-trap remove_unfinished EXIT
+UNFINISHED=()
+trap '[ ${#UNFINISHED[@]} -eq 0 ] || rm -rf "${UNFINISHED[@]}"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
