@@ -24,6 +24,7 @@ FLAGS = re.compile(r"EFLAGS: ([0-9a-f]{8})")
 # Those that are always 0 [Intel SDM, volume 1, 3.4.3].
 NO_FLAGS = 0xffc08028
 STAMP = re.compile(r"^(\[ *\d+\.\d+\] ?)+")
+PANIC = re.compile(r"^.*Kernel panic - not syncing.*$", re.MULTILINE)
 PLACE = re.compile(r"RIP: [0-9a-f]+:(\S+)")
 # What a healthy kernel says of itself while it starts.
 HARMLESS = re.compile("|".join([
@@ -169,12 +170,14 @@ def before_trip(log):
 
 
 def place_of_death(log):
-    """Where in its own code a guest has died: its oops and the instruction, or its last line."""
+    """Where in its own code a guest has died: its oops and the instruction, its panic, or its last line."""
     oops = OOPS.search(log)
     if oops:
         at = PLACE.search(log, oops.end())
         return STAMP.sub("", oops.group().splitlines()[-1]), at.group(1) if at else ""
-    return STAMP.sub("", (log.rstrip().splitlines() or [""])[-1]), ""
+    # Behind that a kernel says where it was loaded, each time somewhere else.
+    panic = PANIC.search(log)
+    return STAMP.sub("", panic.group() if panic else (log.rstrip().splitlines() or [""])[-1]), ""
 
 
 class Deaths:
