@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import bare as bare_guest
+import verdict
 from lanes import STOCK, TOP, BenchError, Lane, cache_dir
 
 VM = TOP / "tests" / "vm"
@@ -150,6 +151,7 @@ class Guest:
         self.channel = None
         self.scratch = None
         self.timed_out = False
+        self.complete = interactive     # all that it has said is here; else nobody listens
         if icount and lane.is_uml:
             raise BenchError("UML cannot count instructions; --icount is for the QEMU lanes")
         if preload and not lane.is_uml:
@@ -164,6 +166,8 @@ class Guest:
     @property
     def status(self):
         """What the guest left as its last word: None when it never came to its end."""
+        if not self.complete:
+            return None
         try:
             return int((self.out / "done").read_text())
         except (OSError, ValueError):
@@ -286,6 +290,36 @@ class Guest:
                 self.sleep.start()
             self.channel = self.process.stdout
 
+    def _listen(self, deadline, log, on_data):
+        """Passes on what comes by the channel, up to the guest's end marker."""
+        channel = verdict.Channel()
+
+        def say(data):
+            if data:
+                log.write(data)
+                on_data(data)
+
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.channel, selectors.EVENT_READ)
+            while not channel.ended:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    self.timed_out = True
+                    break
+                # In this order: what it has said is there once it is gone. A child
+                # of it may be left that keeps the channel open.
+                gone = self.process.poll() is not None
+                if not selector.select(0 if gone else min(left, 1)):
+                    if gone:
+                        break
+                    continue
+                data = os.read(self.channel.fileno(), 65536)
+                if not data:
+                    break
+                say(channel.feed(data))
+        say(channel.rest())
+        self.complete = channel.ended
+
     def run(self, limit, on_data=None, processes=None):
         """Runs the guest to its end, or for `limit` seconds.
 
@@ -298,23 +332,8 @@ class Guest:
             if processes is not None:
                 processes.add(self.process)
             if self.channel:
-                with selectors.DefaultSelector() as selector, open(self.out / "ktap.log", "wb", buffering=0) as log:
-                    selector.register(self.channel, selectors.EVENT_READ)
-                    while True:
-                        left = deadline - time.monotonic()
-                        if left <= 0:
-                            self.timed_out = True
-                            break
-                        if not selector.select(min(left, 1)):
-                            if self.process.poll() is not None:
-                                break
-                            continue
-                        data = os.read(self.channel.fileno(), 65536)
-                        if not data:
-                            break
-                        log.write(data)
-                        if on_data:
-                            on_data(data)
+                with open(self.out / "ktap.log", "wb", buffering=0) as log:
+                    self._listen(deadline, log, on_data or (lambda data: None))
             if not self.timed_out:
                 try:
                     self.process.wait(max(1, deadline - time.monotonic()))

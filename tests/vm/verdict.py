@@ -38,6 +38,33 @@ HARMLESS = re.compile("|".join([
 ]))
 
 
+# The last thing that comes by the channel; guest-init writes it.
+END = b"\x04mydev-bench: the end\x04"
+
+
+class Channel:
+    """Takes the end marker out of what comes by the channel, in whatever pieces it comes."""
+
+    def __init__(self):
+        self.ended = False
+        self._held = b""    # may be the beginning of the marker
+
+    def feed(self, data):
+        """What of it, and of what was held, the guest has said."""
+        if self.ended:
+            return b""
+        said, marker, _ = (self._held + data).partition(END)
+        self.ended = bool(marker)
+        held = 0 if marker else max(n for n in range(len(END)) if said.endswith(END[:n]))
+        self._held = said[len(said) - held:]
+        return said[:len(said) - held]
+
+    def rest(self):
+        """The channel is closed: what was held is no marker."""
+        said, self._held = self._held, b""
+        return said
+
+
 class Level:
     """One indentation level of a KTAP document."""
 

@@ -119,6 +119,25 @@ def only_a_trip_of_the_emulator_is_one():
     assert verdict.alarms(verdict.before_trip("[ 1.0] WARNING: CPU: 1\n[ 2.0] int3: 0000 [#1]\n"))
 
 
+def the_end_marker_is_taken_out_and_known():
+    text = b"ok 1 a\n\x04mydev-bench: the en\x04"
+    sent = text + verdict.END
+    for size in (1, 2, 7, len(sent) - 1, len(sent)):
+        channel = verdict.Channel()
+        parts = [channel.feed(sent[at:at + size]) for at in range(0, len(sent), size)]
+        assert (b"".join(parts), channel.ended, channel.rest()) == (text, True, b""), size
+        assert channel.feed(b"too late") == b""
+    channel = verdict.Channel()
+    assert channel.feed(b"at once\n") == b"at once\n"
+
+
+def without_the_end_marker_nothing_is_held_back():
+    for text in (b"", b"ok 1 a\n", b"ok 1 a\n" + verdict.END[:-1], verdict.END[:1]):
+        channel = verdict.Channel()
+        assert channel.feed(text) + channel.rest() == text
+        assert not channel.ended
+
+
 def where_it_died_is_the_same_at_another_time():
     oops = "[    {}.1] good\n[    {}.2] Oops: int3: 0000 [#1] PREEMPT SMP\n[    {}.2] CPU: {}\n[    {}.2] RIP: 0010:{}\n[    3.0] after {}\n"
     first = verdict.place_of_death(oops.format(1, 1, 1, 1, 1, "f+0x1/0x2", 1))
