@@ -67,8 +67,12 @@ int fan_start(struct fan *fan, unsigned int nr, const struct fan_work *work, voi
 	int ready[2], gate[2], leave[2];
 	unsigned int i;
 
-	if (pipe(ready) || pipe(gate) || pipe(leave))
-		return fail("pipe");
+	if (pipe(ready))
+		goto fail_ready;
+	if (pipe(gate))
+		goto fail_gate;
+	if (pipe(leave))
+		goto fail_leave;
 	fan->nr = 0;
 	fan->ready = ready[0];
 	fan->gate = gate[1];
@@ -96,6 +100,15 @@ int fan_start(struct fan *fan, unsigned int nr, const struct fan_work *work, voi
 	fan_go(fan);
 	fan_end(fan);
 	return 1;
+
+fail_leave:
+	close(gate[0]);
+	close(gate[1]);
+fail_gate:
+	close(ready[0]);
+	close(ready[1]);
+fail_ready:
+	return fail("pipe");
 }
 
 void fan_go(struct fan *fan)
