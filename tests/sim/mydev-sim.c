@@ -295,7 +295,9 @@ static int open_function(struct sim *s)
 		return -1;
 	}
 	/* As the descriptors have them: one that is only there has a number, too. */
-	for (struct sim_alt *a = s->alt; a < s->alt + s->alts; a++) {
+	for (unsigned int i = 0; i < s->alts; i++) {
+		struct sim_alt *a = &s->alt[i];
+
 		if (!a->in.present && !a->out.present)
 			number++;
 		if (a->in.present)
@@ -318,9 +320,15 @@ static int daemonize(void)
 	int fds[2];
 	pid_t pid;
 
-	pid = pipe2(fds, O_CLOEXEC) ? -1 : fork();
+	if (pipe2(fds, O_CLOEXEC)) {
+		sim_log("cannot make a pipe: %s", strerror(errno));
+		return -1;
+	}
+	pid = fork();
 	if (pid < 0) {
 		sim_log("cannot start in the background: %s", strerror(errno));
+		close(fds[0]);
+		close(fds[1]);
 		return -1;
 	}
 	if (pid) {
