@@ -50,7 +50,7 @@ int control_check(int fd, uint16_t value, uint32_t length)
 
 int control_unanswered(int fd)
 {
-	char data[64];
+	char data[64] = "";
 	int error;
 
 	do {
