@@ -200,7 +200,7 @@ static void sim_talk(const char *command, char *reply, size_t size)
 	ssize_t n;
 
 	strncpy(addr.sun_path, sim_socket, sizeof(addr.sun_path) - 1);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		fail_msg("no simulated device on %s: %s", sim_socket, strerror(errno));
 	n = snprintf(reply, size, "%s\n", command);
 	if (send(fd, reply, n, MSG_NOSIGNAL) != n)
@@ -527,7 +527,12 @@ void take_rest(int fd, struct verifier *v)
 	take_packets(fd, v, next_counter() - (v->have_first ? v->last + 1 : v->next), 1 << 16);
 }
 
-/* --- memory --------------------------------------------------------------- */
+/* --- pipes, memory -------------------------------------------------------- */
+
+void pipe_open(int ends[2])
+{
+	assert_return_code(pipe2(ends, O_CLOEXEC), errno);
+}
 
 static void *new_memory(size_t size, int flags)
 {

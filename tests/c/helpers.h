@@ -154,6 +154,7 @@ void take_packets(int fd, struct verifier *v, uint64_t packets, size_t chunk);
 /* Ends the stream and reads what is left of it. */
 void take_rest(int fd, struct verifier *v);
 
+void pipe_open(int ends[2]);
 /* Whole pages, zeroed; the shared ones are one with those of spawned processes. */
 void *private_memory(size_t size);
 void *shared_memory(size_t size);

@@ -125,17 +125,21 @@ static int write_messages(void *arg)
 	struct writer *w = arg;
 	int fd = open(node, O_WRONLY);
 	uint64_t random = w->who * 7919;
+	int ret = 0;
 
 	if (fd < 0)
 		return 2;
-	for (unsigned int i = 0; i < w->messages; i++) {
+	for (unsigned int i = 0; !ret && i < w->messages; i++) {
 		size_t size = ODD(random_next(&random) % w->max);
 
 		message(buf, w->who, size);
 		if (write(fd, buf, size) != (ssize_t)size)
-			return 3;
+			ret = 3;
 	}
-	return fsync(fd) ? 4 : 0;
+	if (!ret && fsync(fd))
+		ret = 4;
+	close(fd);
+	return ret;
 }
 
 static void in_one_piece(void **state)
@@ -171,13 +175,15 @@ static void scattered(void **state)
 	assert_int_equal(writev(fd, parts, 3), size);
 
 	/* A pipe's content is one message as far as it is there. */
-	assert_return_code(pipe(ends), errno);
+	pipe_open(ends);
 	message(buf, 1, 5000);
 	assert_int_equal(write(ends[1], buf, 5000), 5000);
 	for (size_t done = 0; done < 5000; done += n) {
 		n = splice(ends[0], NULL, fd, NULL, 5000 - done, 0);
 		assert_true(n > 0);
 	}
+	close(ends[0]);
+	close(ends[1]);
 	assert_return_code(fsync(fd), errno);
 	await(sent_right(2));
 	assert_good();
@@ -465,12 +471,10 @@ static void bad_pointer(void **state)
 static int blocked_writer(void *arg)
 {
 	int fd = open(node, O_WRONLY);
-	ssize_t n;
 
 	(void)arg;
-	do
-		n = write(fd, buf, 500 * KIB);
-	while (n > 0);
+	while (fd >= 0 && write(fd, buf, 500 * KIB) > 0)
+		;
 	return errno;
 }
 

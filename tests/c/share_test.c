@@ -431,6 +431,8 @@ static void ends_with_holder(void **state)
 	/* It is the file's, not the descriptor's. */
 	assert_return_code(acquire(fd), errno);
 	copy = dup(fd);
+	if (copy < 0)
+		fail_msg("dup: %s", strerror(errno));
 	close(fd);
 	assert_true(*sysfs("lease"));
 	assert_int_equal(write(copy, buf, 1), 1);

@@ -7,6 +7,7 @@
  *
  * Sources and libraries: see device_test_* in sources.mk.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -57,7 +58,8 @@ static void talk(const char *command, char *reply, size_t size)
 	ssize_t n;
 
 	strncpy(addr.sun_path, getenv("SIM_SOCKET"), sizeof(addr.sun_path) - 1);
-	assert_return_code(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		fail_msg("no simulated device on %s: %s", addr.sun_path, strerror(errno));
 	snprintf(line, sizeof(line), "%s\n", command);
 	assert_int_equal(write(fd, line, strlen(line)), strlen(line));
 	while (len < size - 1 && (n = read(fd, reply + len, size - 1 - len)) > 0) {
