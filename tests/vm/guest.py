@@ -63,7 +63,9 @@ def make_initramfs(target, files):
                            input="\n".join(names).encode(), stdout=out, check=True)
 
 
-def busybox():
+def busybox(lane):
+    if lane.is_cross:
+        return lane.root / "usr/bin/busybox"
     path = need_tool("busybox", "busybox-static")
     # ldd fails where there is nothing to link dynamically.
     if subprocess.run(["ldd", path], capture_output=True, check=False).returncode == 0:
@@ -85,9 +87,18 @@ def kill(process):
     process.wait()
 
 
-def qemu_base(accel, memory, smp):
-    return [need_tool("qemu-system-x86_64", "qemu-system-x86"), "-machine", "q35", *accel, "-m", str(memory),
+def qemu_base(lane, accel, memory, smp):
+    if lane.is_cross:
+        machine = [need_tool("qemu-system-aarch64", "qemu-system-arm"), "-machine", "virt"]
+    else:
+        machine = [need_tool("qemu-system-x86_64", "qemu-system-x86"), "-machine", "q35"]
+    return [*machine, *accel, "-m", str(memory),
             "-smp", str(smp), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none"]
+
+
+def emulated(lane):
+    """Whether its processors are QEMU's."""
+    return not lane.is_uml and (lane.is_cross or not kvm_works())
 
 
 def kvm_works():
@@ -110,9 +121,9 @@ def kvm_works():
         return False
     script = "#!/bin/sh\n/bin/busybox echo KVM-GUEST-IS-UP\n/bin/busybox poweroff -f\n"
     with tempfile.TemporaryDirectory() as tmp:
-        make_initramfs(f"{tmp}/initramfs", {"bin/busybox": busybox(), "bin/sh": busybox(), "init": script.encode(),
+        make_initramfs(f"{tmp}/initramfs", {"bin/busybox": busybox(lane), "bin/sh": busybox(lane), "init": script.encode(),
                                             "dev/README": b"mount point\n"})
-        process = spawn([*qemu_base(["-accel", "kvm"], 512, 2), "-kernel", str(lane.kernel), "-initrd", f"{tmp}/initramfs",
+        process = spawn([*qemu_base(lane, ["-accel", "kvm"], 512, 2), "-kernel", str(lane.kernel), "-initrd", f"{tmp}/initramfs",
                          "-append", "console=ttyS0 panic=-1 quiet", "-serial", "stdio"],
                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
@@ -152,8 +163,8 @@ class Guest:
         self.scratch = None
         self.timed_out = False
         self.complete = interactive     # all that it has said is here; else nobody listens
-        if icount and lane.is_uml:
-            raise BenchError("UML cannot count instructions; --icount is for the QEMU lanes")
+        if icount and (lane.is_uml or lane.is_cross):
+            raise BenchError("--icount is for the QEMU lanes of this architecture")
         if preload and not lane.is_uml:
             raise BenchError("--preload is for the lane uml")
         if preload and not self.preload.exists():
@@ -184,12 +195,13 @@ class Guest:
         env = {
             "LANE": self.lane.name, "MYDEV_KO": self.lane.mydev_ko, "KERNEL_RELEASE": self.lane.release,
             "HOST_SRC": str(TOP), "HOST_OUT": str(self.out), "HOST_MODULES": str(self.lane.modules),
-            "CHANNEL": "/dev/tty1" if self.lane.is_uml else "/dev/ttyS1",
+            "BUILT": f"build/{self.lane.name}" if self.lane.is_cross else "",
+            "CHANNEL": "/dev/tty1" if self.lane.is_uml else "/dev/ttyS0" if self.lane.is_cross else "/dev/ttyS1",
             "INTERACTIVE": "1" if self.interactive else "", "BARE": "1" if self.bare else "",
             "ROWS": str(size.lines), "COLS": str(size.columns), "TERM": os.environ.get("TERM", "dumb"),
         }
         files = {
-            "bin/busybox": busybox(), "bin/sh": busybox(), "init": VM / "initramfs-init",
+            "bin/busybox": busybox(self.lane), "bin/sh": busybox(self.lane), "init": VM / "initramfs-init",
             "job.env": "".join(f"{k}={shlex.quote(v)}\n" for k, v in env.items()).encode(),
         }
         if self.command is not None:
@@ -215,40 +227,42 @@ class Guest:
             # a copy of any length would count as one instruction.
             smp = 1
             accel = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", "max,-erms,-fsrm"]
-        elif kvm_works():
+        elif not emulated(self.lane):
             accel = ["-accel", "kvm", "-cpu", "host"]
         else:
             # With the two flags, the kernel copies with the one instruction that
             # the emulator does byte by byte: ten times as slow.
-            accel = ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-erms,-fsrm"]
+            accel = ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "cortex-a72" if self.lane.is_cross else "max,-erms,-fsrm"]
             # It translates a program anew for each address that it is mapped at, and has
             # nothing to mitigate; each level of page tables costs it.
-            words = "norandmaps mitigations=off no5lvl"
+            words = "norandmaps mitigations=off " + ("nokaslr" if self.lane.is_cross else "no5lvl")
             if self.suites:
                 # The second processor comes with the first suite that has two.
                 words += " maxcpus=1" + (" highres=off" if self.lane.coarse_timers else "")
         shares = []
-        for tag, path, options in (("rootfs", "/", "readonly=on,multidevs=remap"), ("src", TOP, "readonly=on,multidevs=remap"),
-                                   ("out", self.out, "multidevs=remap")):
-            if self.bare and tag != "out":
+        for tag, path, options in (("rootfs", self.lane.root, "readonly=on,multidevs=remap"), ("src", TOP, "readonly=on,multidevs=remap"),
+                                   ("modules", self.lane.modules, "readonly=on,multidevs=remap"), ("out", self.out, "multidevs=remap")):
+            if self.bare and tag != "out" or tag == "modules" and not self.lane.is_cross:
                 continue
             shares += ["-virtfs", f"local,path={str(path).replace(',', ',,')},mount_tag={tag},security_model=none,{options}"]
         devices = []
         if self.bare:
             self.sleep = bare_guest.Sleep(self.scratch)
             devices = self.sleep.options()
-        elif not self.icount:
+        elif not self.icount and not self.lane.is_cross:
             # A USB device that nobody here wrote, behind a real host controller; the
             # other end of its line is a port of the same guest (tests/sh/xhci.sh).
             line = f"path=mydev-{os.getpid()}-{self.lane.name}-{time.monotonic_ns()},abstract=on"
             devices = ["-chardev", f"socket,id=line,server=on,wait=off,{line}", "-chardev", f"socket,id=back,{line}",
                        "-device", "qemu-xhci", "-device", "usb-serial,chardev=line,always-plugged=on",
                        "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=back,name=back"]
-        return [*qemu_base(accel, self.memory, smp), *shares, *devices, "-kernel", str(self.lane.kernel),
+        # The machine of the other architecture has but one serial line.
+        console, second = ("ttyAMA0", ["-device", "pci-serial,chardev=channel"]) if self.lane.is_cross else ("ttyS0", ["-serial", "chardev:channel"])
+        return [*qemu_base(self.lane, accel, self.memory, smp), *shares, *devices, "-kernel", str(self.lane.kernel),
                 "-initrd", str(self.out / "initramfs.cpio"),
-                "-append", f"console=ttyS0 panic=-1 loglevel=7 {words} {self.append}",
+                "-append", f"console={console} panic=-1 loglevel=7 {words} {self.append}",
                 "-serial", f"file:{self.console_log}",
-                "-chardev", "stdio,id=channel,signal=off", "-serial", "chardev:channel",
+                "-chardev", "stdio,id=channel,signal=off", *second,
                 "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng"]
 
     def start(self):

@@ -9,11 +9,14 @@ STOCK = ["6.1", "6.12", "6.12-rt", "newest"]
 ALL = STOCK + ["uml"]
 # Where most suites run; what stands between the oldest and the newest has fewer.
 MOST = ["6.1", "newest", "uml"]
+# Another architecture, always emulated.
+CROSS = ["arm64"]
+KERNELS = ALL + CROSS
 HOST = "host"
 # The timer of dummy_hcd fires 8000 times a second while a transfer is in flight, which
 # costs an emulated processor up to half of its time. Where timers go by the tick it is
 # 250 times. The other kernels have it as it is.
-COARSE_TIMERS = ["newest", "6.12-rt"]
+COARSE_TIMERS = ["newest", "6.12-rt", "arm64"]
 
 
 class BenchError(Exception):
@@ -31,10 +34,11 @@ class Lane:
     """One kernel in the cache. The layout is written by fetch and uml-build."""
 
     def __init__(self, name):
-        if name not in ALL:
-            raise BenchError(f"there is no lane '{name}'; the lanes are {', '.join(ALL)}")
+        if name not in KERNELS:
+            raise BenchError(f"there is no lane '{name}'; the lanes are {', '.join(KERNELS)}")
         self.name = name
         self.is_uml = name == "uml"
+        self.is_cross = name in CROSS
         self.coarse_timers = name in COARSE_TIMERS
         self.path = cache_dir() / "lanes" / name
         release = self.path / "release"
@@ -44,6 +48,8 @@ class Lane:
         self.release = release.read_text().strip()
         self.kernel = (self.path / "vmlinuz").resolve()
         self.modules = (self.path / "modules").resolve()
+        # The files that its guests see.
+        self.root = (self.path / "root").resolve() if self.is_cross else Path("/")
 
     @property
     def build_dir(self):
