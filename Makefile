@@ -14,7 +14,7 @@ KDIR ?= $(firstword $(wildcard /lib/modules/$(KVER)/build) \
 	$(patsubst %/release,%/headers,$(shell grep -lxF '$(KVER)' $(CACHE)/lanes/*/release 2>/dev/null)))
 
 # bench/ is a directory, too.
-.PHONY: all help modules userspace check bench demo lint deps install modules_install clean
+.PHONY: all help modules userspace check check-full bench demo lint deps install modules_install clean
 
 all: modules userspace
 
@@ -23,6 +23,7 @@ help:
 	@echo 'make userspace           the library and the tool, userspace/mydevctl'
 	@echo 'make demo                plugs an emulated device into a virtual machine and shows three readers'
 	@echo 'make check               all tests on all kernels; tests/run --help for a part of them'
+	@echo 'make check-full          the same, and on ARM not one suite but twelve'
 	@echo 'make bench               measures the driver and its rivals; tests/bench/bench --help for a part'
 	@echo 'make lint                all static checks'
 	@echo 'make deps                installs the Debian packages that all this needs'
@@ -50,6 +51,9 @@ install: userspace
 
 check:
 	tests/run
+
+check-full:
+	tests/run --full
 
 bench:
 	tests/bench/bench

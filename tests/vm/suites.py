@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from lanes import ALL, HOST, MOST, TOP, BenchError
+from lanes import ALL, HOST, KERNELS, MOST, TOP, BenchError
 
 LIST = TOP / "tests" / "suites"
 # A boot under emulation takes 10 s; on a machine that is busy, far more.
@@ -18,6 +18,7 @@ class Suite:
     command: str
     two: list       # those of the lanes in which it has two processors
     bare: list      # those of the lanes in which it runs in a bare guest (see Guest)
+    full: list      # those of the lanes in which it runs only when all is asked for
 
 
 def load():
@@ -32,17 +33,17 @@ def load():
             seconds = int(seconds)
         except ValueError:
             raise BenchError(f"{LIST}:{number}: want NAME SECONDS TWO_CPUS LANES COMMAND, not '{line}'") from None
-        words = ALL if lanes == "all" else lanes.split(",")
-        words = [word for listed in words for word in (MOST if listed == "most" else [listed])]
-        lanes = [word.removesuffix("/bare") for word in words]
-        bare = [lane for lane, word in zip(lanes, words) if lane != word]
-        two = ALL if two == "all" else [] if two == "-" else two.split(",")
-        unknown = [lane for lane in [*lanes, *two] if lane not in [*ALL, HOST]]
+        words = [word for listed in lanes.split(",") for word in {"all": ALL, "most": MOST}.get(listed, [listed])]
+        lanes = [word.removesuffix("/bare").removesuffix("/full") for word in words]
+        bare = [lane for lane, word in zip(lanes, words) if word.endswith("/bare")]
+        full = [lane for lane, word in zip(lanes, words) if word.endswith("/full")]
+        two = KERNELS if two == "all" else [] if two == "-" else two.split(",")
+        unknown = [lane for lane in [*lanes, *two] if lane not in [*KERNELS, HOST]]
         if unknown:
-            raise BenchError(f"{LIST}:{number}: no such lane: {', '.join(unknown)} (lanes: {', '.join(ALL)})")
+            raise BenchError(f"{LIST}:{number}: no such lane: {', '.join(unknown)} (lanes: {', '.join(KERNELS)})")
         if any(suite.name == name for suite in found):
             raise BenchError(f"{LIST}:{number}: the name '{name}' is taken")
-        found.append(Suite(name, seconds, lanes, command, two, bare))
+        found.append(Suite(name, seconds, lanes, command, two, bare, full))
     return found
 
 
