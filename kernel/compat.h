@@ -85,11 +85,14 @@ mydev_hrtimer_setup(struct hrtimer *timer,
 
 /*
  * What the unit tests need to see; kernels without KUnit have nobody to see. The
- * header came with an update of 6.1.
+ * header came with an update of 6.1, and sparse does not know how to ask for it.
  */
-#if IS_ENABLED(CONFIG_KUNIT) && __has_include(<kunit/visibility.h>)
+#if IS_ENABLED(CONFIG_KUNIT) && defined(__has_include)
+#if __has_include("kunit/visibility.h")
 #include <kunit/visibility.h>
-#else
+#endif
+#endif
+#ifndef EXPORT_SYMBOL_IF_KUNIT
 #define EXPORT_SYMBOL_IF_KUNIT(...)
 #endif
 
