@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -33,12 +34,11 @@ static long get(pid_t pid, void *addr, struct iovec *iov)
 	size_t len = iov->iov_len < STATE ? iov->iov_len : STATE;
 	long ret = real_ptrace(PTRACE_GETREGSET, pid, addr, iov);
 
-	if (ret)
-		return ret;
-	/* Not by memset(), which is the guest's own here. */
-	for (; iov->iov_len < len; iov->iov_len++)
-		((volatile char *)iov->iov_base)[iov->iov_len] = 0;
-	return 0;
+	if (!ret && iov->iov_len < len) {
+		memset((char *)iov->iov_base + iov->iov_len, 0, len - iov->iov_len);
+		iov->iov_len = len;
+	}
+	return ret;
 }
 
 long ptrace(enum __ptrace_request request, ...)
