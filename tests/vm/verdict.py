@@ -25,7 +25,7 @@ FLAGS = re.compile(r"EFLAGS: ([0-9a-f]{8})")
 NO_FLAGS = 0xffc08028
 STAMP = re.compile(r"^(\[ *\d+\.\d+\] ?)+")
 PANIC = re.compile(r"^.*Kernel panic - not syncing.*$", re.MULTILINE)
-PLACE = re.compile(r"RIP: [0-9a-f]+:(\S+)")
+PLACE = re.compile(r"(?:RIP: [0-9a-f]+:|\bpc : )(\S+)")
 # What a healthy kernel says of itself while it starts.
 HARMLESS = re.compile("|".join([
     r"kprobes: .* if possible", r"mtrr: your CPUs had inconsistent",

@@ -145,6 +145,9 @@ def where_it_died_is_the_same_at_another_time():
     assert first != verdict.place_of_death(oops.format(1, 1, 1, 1, 1, "g+0x1/0x2", 1))
     assert verdict.place_of_death("[    1.0] a\n[    1.2] b\n\n") == verdict.place_of_death("[   10.0] c\n[ 1234.567] b\n")
     assert verdict.place_of_death("[    1.0] a\n") != verdict.place_of_death("[    1.0] b\n")
+    arm = "[    1.0] Internal error: Oops: 0000000096000004 [#1] SMP\n[    1.0] pc : {} [mydev]\n[    1.0] lr : h+0x1/0x2\n[    {}] end\n"
+    assert verdict.place_of_death(arm.format("f+0x1/0x2", 2)) == verdict.place_of_death(arm.format("f+0x1/0x2", 3))
+    assert verdict.place_of_death(arm.format("f+0x1/0x2", 2)) != verdict.place_of_death(arm.format("g+0x1/0x2", 2))
     panic = "[    {}] Kernel panic - not syncing: {}\n[    2.1] Kernel Offset: {} from 0xffffffff81000000\n"
     assert verdict.place_of_death(panic.format(1.5, "x", "0x1ac00000")) == verdict.place_of_death(panic.format(2.0, "x", "0x30c00000"))
     assert verdict.place_of_death(panic.format(1.5, "x", "0x1ac00000")) != verdict.place_of_death(panic.format(1.5, "y", "0x1ac00000"))
