@@ -165,6 +165,8 @@ class Guest:
         self.complete = interactive     # all that it has said is here; else nobody listens
         if icount and (lane.is_uml or lane.is_cross):
             raise BenchError("--icount is for the QEMU lanes of this architecture")
+        if lane.is_cross and not (TOP / "build" / lane.name / "build/tests").exists():
+            raise BenchError(f"nothing that could run there is built; run tests/vm/cross-build {lane.name}")
         if preload and not lane.is_uml:
             raise BenchError("--preload is for the lane uml")
         if preload and not self.preload.exists():
