@@ -23,7 +23,7 @@ help:
 	@echo 'make userspace           the library and the tool, userspace/mydevctl'
 	@echo 'make demo                plugs an emulated device into a virtual machine and shows three readers'
 	@echo 'make check               all tests on all kernels; tests/run --help for a part of them'
-	@echo 'make check-full          the same, and on ARM not one suite but twelve'
+	@echo 'make check-full          the same, and on ARM not two suites but twelve'
 	@echo 'make bench               measures the driver and its rivals; tests/bench/bench --help for a part'
 	@echo 'make lint                all static checks'
 	@echo 'make deps                installs the Debian packages that all this needs'
