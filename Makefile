@@ -22,7 +22,7 @@ help:
 	@echo 'make modules [KVER=release] [KDIR=headers]  the driver, kernel/mydev.ko (default: the running kernel)'
 	@echo 'make userspace           the library and the tool, userspace/mydevctl'
 	@echo 'make demo                plugs an emulated device into a virtual machine and shows three readers'
-	@echo 'make check               all tests on all kernels; tests/run --help for a part of them'
+	@echo 'make check               all tests, on Debian kernels from 6.1 to the newest; tests/run --help for a part'
 	@echo 'make check-full          the same, and on ARM not two suites but twelve'
 	@echo 'make bench               measures the driver and its rivals; tests/bench/bench --help for a part'
 	@echo 'make lint                all static checks'
@@ -50,9 +50,11 @@ install: userspace
 	$(MAKE) -C userspace install DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)'
 
 check:
+	tests/vm/deps --install check
 	tests/run
 
 check-full:
+	tests/vm/deps --install check
 	tests/run --full
 
 bench:

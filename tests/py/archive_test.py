@@ -39,7 +39,7 @@ def in_view(suite, words):
     """What apt says, as on a machine of that suite on which nothing is installed."""
     if os.environ.get("MYDEV_OFFLINE"):
         raise Skip("the archive is not asked")
-    script = f'set -eu; . tests/vm/cache.sh; . tests/vm/archive.sh; view {VIEWS[suite]} || die "$REASON"; {words}'
+    script = f'set -eu; . tests/vm/cache.sh; . tests/vm/archive.sh; open_cache; view {VIEWS[suite]} || die "$REASON"; {words}'
     return run("bash", "-c", script, status=0)
 
 
@@ -167,11 +167,12 @@ def fetch_says_that_there_is_no_network():
 def fetch_says_what_is_no_mirror():
     with tempfile.TemporaryDirectory() as cache:
         said = run(VM / "fetch", "6.12", status=1, MYDEV_CACHE=cache, MYDEV_MIRROR=f"file:{cache}/debian")
-        assert "MYDEV_MIRROR" in said or "does not have" in said, said
+        assert f"no mirror of Debian: file:{cache}/debian bookworm" in said and "MYDEV_MIRROR=" in said, said
 
 
 @promise
 def fetch_says_that_the_disk_is_full():
+    in_view("bookworm", "true")
     with tempfile.TemporaryDirectory() as cache:
         with Stubs(df="echo Avail; echo 100\n") as stubs:
             said = run(VM / "fetch", "6.1", status=1, MYDEV_CACHE=cache, PATH=stubs.path)
@@ -202,6 +203,27 @@ def fetch_says_that_it_cannot_write():
     for cache in "/proc/mydev", "/dev/null":
         said = run(VM / "fetch", "6.1", status=1, MYDEV_CACHE=cache)
         assert f"cannot write to the cache {cache}" in said and "MYDEV_CACHE=" in said, said
+
+
+@promise
+def fetch_says_that_a_cache_was_moved():
+    with tempfile.TemporaryDirectory() as cache:
+        (Path(cache) / "lock").mkdir()
+        (Path(cache) / "lock" / "place").write_text("/somewhere/else\n")
+        said = run(VM / "fetch", "6.1", status=1, MYDEV_CACHE=cache)
+        assert f"the cache {cache} was made as /somewhere/else" in said, said
+        said = run(VM / "fetch", "6.1", status=1, MYDEV_CACHE=f"{cache}/a b")
+        assert "a place without blanks" in said, said
+
+
+@promise
+def fetch_does_not_wait_for_itself():
+    with tempfile.TemporaryDirectory() as cache:
+        lane = Path(cache) / "lanes" / "6.1"
+        lane.mkdir(parents=True)
+        (lane / "release").write_text("6.1.0-9\n")
+        said = run(VM / "fetch", "--offline", "6.1", "6.1", status=0, MYDEV_CACHE=cache)
+        assert "waiting" not in said, said
 
 
 @promise
@@ -268,6 +290,7 @@ def heard_on(terminal):
 @promise
 def the_demo_that_is_interrupted_leaves_nothing():
     """By Ctrl-C, at moments from its first line to the guest's last one."""
+    in_view("bookworm", "true")
     for heard in "What this needs", "Building", "Booting", "client 1":
         scratch = tempfile.mkdtemp()
         pid, terminal = pty.fork()

@@ -6,36 +6,50 @@
 
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# Where this machine has its packages from, whatever view there is.
+# sites LABEL: where this machine has Debian's packages of that label from, whatever
+# view there is.
 sites() {
 	# shellcheck disable=SC2016 # the words are apt's
-	APT_CONFIG='' apt-get indextargets --format '$(SITE)' 2>/dev/null
+	APT_CONFIG='' apt-get indextargets --format '$(SITE)' 'Origin: Debian' "Label: $1" 2>/dev/null |
+		while read -r site; do
+			case $site in
+			mirror+file:*) grep -m 1 -oE '^https?://[^[:space:]]+' "${site#mirror+file:}" ;;
+			*) echo "$site" ;;
+			esac
+		done
 }
 
 # Where the archive is: MYDEV_MIRROR, or where this machine has its own packages
 # from, or what the programs that install Debian take when they are not told.
 mirror() {
 	local found=${MYDEV_MIRROR:-}
-	[ -n "$found" ] || found=$(sites | grep -m 1 -E '/debian/?$' || true)
-	[ -n "$found" ] || found=$(cat /usr/share/python-apt/templates/Debian.info /usr/bin/mmdebstrap 2>/dev/null |
-		grep -m 1 -oE 'https?://[a-z.]*debian\.org/debian\b' || true)
-	[ -n "$found" ] || die "this machine has no packages of Debian; name a mirror of its archive with MYDEV_MIRROR="
+	[ -n "$found" ] || found=$(sites Debian | head -n 1)
+	[ -n "$found" ] || found=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* /usr/share/python-apt/templates/Debian.info /usr/bin/mmdebstrap 2>/dev/null |
+		grep -oE 'https?://[^/[:space:]]+/debian\b' | head -n 1 || true)
+	[ -n "$found" ] || die "this machine does not say where Debian's archive is; name a mirror with MYDEV_MIRROR="
 	echo "${found%/}"
 }
 
-# The security archive is beside it, or where this machine has it.
+# The security archive: MYDEV_SECURITY_MIRROR, or what this machine has, or beside
+# the other one.
 security_mirror() {
-	local found=
-	[ -n "${MYDEV_MIRROR:-}" ] || found=$(sites | grep -m 1 -E '/debian-security/?$' || true)
-	echo "${found:-$(mirror)-security}"
+	local found=${MYDEV_SECURITY_MIRROR:-}
+	[ -n "$found$MYDEV_MIRROR" ] || found=$(sites Debian-Security | head -n 1)
+	if [ -z "$found" ]; then
+		found=$(mirror) || return 1
+		found=$found-security
+	fi
+	echo "${found%/}"
 }
+: "${MYDEV_MIRROR:=}"
 
-# why LOG: what went wrong, in words that say what to do.
+# why LOG [PLACE VARIABLE]: what went wrong, in words that say what to do; where
+# files went to PLACE, and VARIABLE names another.
 why() {
-	local log=$1 host
+	local log=$1 place=${2:-$CACHE} variable=${3:-MYDEV_CACHE} host
 	host=$(grep -m 1 -oE 'https?://[^/ ]+' "$log" || true)
 	if grep -q -i 'no space left\|enough free space\|cannot write.*space' "$log"; then
-		echo "the disk is full: $(df -h --output=avail "$CACHE" | tail -n 1 | tr -d ' ') are left in $CACHE; free some, or name another place with MYDEV_CACHE="
+		echo "the disk is full: $(df -h --output=avail "$place" | tail -n 1 | tr -d ' ') are left in $place; free some, or name another place with $variable="
 	elif grep -q -i 'resolving\|resolve host\|could not connect\|connection refused\|connection timed out\|unreachable\|cannot initiate\|connection failed' "$log"; then
 		echo "no network: ${host:-the archive} cannot be reached; check the connection (or name another mirror with MYDEV_MIRROR=) and try again"
 	elif grep -q -i 'NO_PUBKEY\|not signed\|keyring\|signature' "$log"; then
@@ -44,46 +58,63 @@ why() {
 		echo "the archive's lists are out of date, or this machine's clock is wrong ($(date))"
 	elif grep -q -i 'unable to locate\|no installation candidate\|was not found\|no packages found' "$log"; then
 		echo "the archive has no such package: $(grep -m 1 -i 'unable to locate\|no installation candidate\|was not found\|no packages found' "$log")"
+	elif grep -q 'does not have a Release file' "$log"; then
+		echo "no mirror of Debian: $(sed -n -E "s/.*repository '([^']*)' does not have a Release file.*/\1/p" "$log" | head -n 1) does not exist; name another one with MYDEV_MIRROR="
 	elif grep -q '404 ' "$log"; then
 		echo "${host:-the mirror} does not have it: $(grep -m 1 '404 ' "$log")"
 	elif grep -q -i 'read-only file system\|permission denied' "$log"; then
-		echo "cannot write to the cache $CACHE; name a place of your own with MYDEV_CACHE="
+		echo "cannot write to $place; name a place of your own with $variable="
 	else
 		tail -n 5 "$log"
 	fi
 }
 
-# Those whose lists are fresh; and why something could not be had.
-VIEWS=
+# Of each view that was asked for, why it could not be had, or nothing; and why
+# something could not be had at last.
+declare -A VIEWS=()
 export REASON=
 
 # view NAME ARCHITECTURE SUITE...: from now on apt asks these suites, with fresh
 # lists, as on a machine of that architecture on which nothing is installed.
 # Fails, with the reason in $REASON, where they cannot be had.
 view() {
-	local name=$1 arch=$2 suite site
+	local name=$1 arch=$2 suite site main security
 	shift 2
-	local dir=$CACHE/apt fresh=yes
-	export APT_CONFIG=$dir/$name.conf LC_ALL=C.UTF-8
-	REASON=
-	[[ " $VIEWS " != *" $name "* ]] || return 0
-	[ -e "$KEYRING" ] || die "$KEYRING is missing; install the package debian-archive-keyring"
-	lock_cache apt
-	mkdir -p "$dir/lists/partial" "$dir/etc/apt.conf.d" "$dir/etc/preferences.d" "$dir/partial" || die "cannot write to the cache $CACHE"
-	: >"$dir/nothing-installed"
-	# Of a kernel the newest, also where backports are not what apt would take.
-	printf 'Package: linux-*\nPin: version *\nPin-Priority: 500\n' >"$dir/etc/preferences.d/kernels"
-	for suite in "$@"; do
-		case $suite in
-		*-security) site=$(security_mirror) ;;
-		*) site=$(mirror) ;;
-		esac
-		echo "deb [signed-by=$KEYRING] $site $suite main"
-	done >"$dir/$name.list"
-	cat >"$dir/$name.conf" <<-END
+	local dir=$CACHE/apt
+	export APT_CONFIG=$dir/$name.conf
+	if [ -z "${VIEWS[$name]+asked}" ]; then
+		[ -e "$KEYRING" ] || die "$KEYRING is missing; install the package debian-archive-keyring"
+		main=$(mirror) || exit 1
+		security=$(security_mirror) || exit 1
+		say "asking the archive for $name"
+		lock_cache apt
+		{
+			mkdir -p "$dir/lists/partial" "$dir/etc/apt.conf.d" "$dir/etc/preferences.d" "$dir/partial" &&
+				: >"$dir/nothing-installed" &&
+				# Of a kernel the newest, also where backports are not what apt would take.
+				printf 'Package: linux-*\nPin: version *\nPin-Priority: 500\n' >"$dir/etc/preferences.d/kernels" &&
+				for suite in "$@"; do
+					site=$main
+					[[ $suite != *-security ]] || site=$security
+					echo "deb [signed-by=$KEYRING] $site $suite main"
+				done >"$dir/$name.list" && view_config >"$APT_CONFIG"
+		} 2>/dev/null || die "cannot write to the cache $CACHE"
+		VIEWS[$name]=
+		apt-get -q update >"$dir/$name.log" 2>&1 || VIEWS[$name]=$(why "$dir/$name.log")
+		unlock_cache apt
+	fi
+	REASON=${VIEWS[$name]}
+	[ -z "$REASON" ]
+}
+
+# The apt configuration of a view; how the network is reached is as on this machine.
+view_config() {
+	cat <<-END
 		Dir::Etc "$dir/etc";
 		Dir::Etc::sourcelist "$dir/$name.list";
 		Dir::Etc::sourceparts "-";
+		Dir::Etc::netrc "/etc/apt/auth.conf";
+		Dir::Etc::netrcparts "/etc/apt/auth.conf.d";
 		Dir::State "$dir";
 		Dir::State::status "$dir/nothing-installed";
 		Dir::State::lists "$dir/lists";
@@ -101,14 +132,7 @@ view() {
 		Acquire::http::Timeout "30";
 		Acquire::https::Timeout "30";
 	END
-	apt-get -q update >"$dir/$name.log" 2>&1 || fresh=no
-	unlock_cache
-	if [ $fresh = yes ]; then
-		VIEWS+=" $name"
-		return 0
-	fi
-	REASON=$(why "$dir/$name.log")
-	return 1
+	APT_CONFIG='' apt-config dump | grep -E '^Acquire::(http|https|ftp)::.*"[^"]+";' || true
 }
 
 # versions PACKAGE: those that the view has, the newest first.
@@ -186,7 +210,7 @@ run_in_place() {
 	done
 }
 
-# Nothing half made stays behind, whatever ends this.
+# Nothing half made stays behind when this is interrupted or fails.
 UNFINISHED=()
 trap '[ ${#UNFINISHED[@]} -eq 0 ] || rm -rf "${UNFINISHED[@]}"' EXIT
 trap 'exit 130' INT

@@ -40,7 +40,8 @@ class Lane:
         self.is_uml = name == "uml"
         self.is_cross = name in CROSS
         self.coarse_timers = name in COARSE_TIMERS
-        self.path = cache_dir() / "lanes" / name
+        # Another run may bring a newer one meanwhile.
+        self.path = (cache_dir() / "lanes" / name).resolve()
         release = self.path / "release"
         if not release.exists():
             tool = "tests/vm/uml-build" if self.is_uml else f"tests/vm/fetch {name}"

@@ -24,6 +24,7 @@ FLAGS = re.compile(r"EFLAGS: ([0-9a-f]{8})")
 # Those that are always 0 [Intel SDM, volume 1, 3.4.3].
 NO_FLAGS = 0xffc08028
 STAMP = re.compile(r"^(\[ *\d+\.\d+\] ?)+")
+DRIVER = re.compile(r"\] mydev\b(?!-)|\bmydev_\w+\+0x|\[mydev\]|\(mydev\b", re.IGNORECASE)
 PANIC = re.compile(r"^.*Kernel panic - not syncing.*$", re.MULTILINE)
 PLACE = re.compile(r"(?:RIP: [0-9a-f]+:|\bpc : )(\S+)")
 # What a healthy kernel says of itself while it starts.
@@ -219,8 +220,8 @@ class Deaths:
         """The log as far as it was good, if the guest may go on in a new one; else None.
         It died in `suite`, and gave `results` before."""
         good = before_trip(log)
-        # One that dies before its first result has not seen the driver.
-        if good is None and results:
+        # One that dies before its first result has not seen the driver, mostly.
+        if good is None and (results or DRIVER.search(log)):
             return None
         place = suite, place_of_death(log)
         self.twice = place in self.places

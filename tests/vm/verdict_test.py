@@ -138,6 +138,12 @@ def without_the_end_marker_nothing_is_held_back():
         assert not channel.ended
 
 
+def who_dies_in_the_driver_has_not_tripped():
+    for line in "[    2.0] mydev 1-1:1.0: bound\n", "[    2.0] RIP: 0010:mydev_probe+0x1/0x2 [mydev]\n":
+        assert verdict.Deaths().tripped(f"[    1.0] booting\n{line}[    2.1] Oops\n", "smoke", 0) is None, line
+    assert verdict.Deaths().tripped("[    1.0] mydev-bench: suite smoke\n[    2.1] end\n", "smoke", 0) == ""
+
+
 def where_it_died_is_the_same_at_another_time():
     oops = "[    {}.1] good\n[    {}.2] Oops: int3: 0000 [#1] PREEMPT SMP\n[    {}.2] CPU: {}\n[    {}.2] RIP: 0010:{}\n[    3.0] after {}\n"
     first = verdict.place_of_death(oops.format(1, 1, 1, 1, 1, "f+0x1/0x2", 1))
