@@ -25,7 +25,7 @@ mirror() {
 	local found=${MYDEV_MIRROR:-}
 	[ -n "$found" ] || found=$(sites Debian | head -n 1)
 	[ -n "$found" ] || found=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* /usr/share/python-apt/templates/Debian.info /usr/bin/mmdebstrap 2>/dev/null |
-		grep -oE 'https?://[^/[:space:]]+/debian\b' | head -n 1 || true)
+		grep -oP 'https?://[^/\s]+/debian(?![\w-])' | head -n 1 || true)
 	[ -n "$found" ] || die "this machine does not say where Debian's archive is; name a mirror with MYDEV_MIRROR="
 	echo "${found%/}"
 }
@@ -55,7 +55,7 @@ why() {
 	elif grep -q -i 'NO_PUBKEY\|not signed\|keyring\|signature' "$log"; then
 		echo "the archive's signature cannot be checked; install or update the package debian-archive-keyring"
 	elif grep -q -i 'expired\|not valid yet' "$log"; then
-		echo "the archive's lists are out of date, or this machine's clock is wrong ($(date))"
+		echo "the archive's lists are out of date, or this machine's clock is wrong: $(date)"
 	elif grep -q -i 'unable to locate\|no installation candidate\|was not found\|no packages found' "$log"; then
 		echo "the archive has no such package: $(grep -m 1 -i 'unable to locate\|no installation candidate\|was not found\|no packages found' "$log")"
 	elif grep -q 'does not have a Release file' "$log"; then
