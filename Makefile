@@ -9,9 +9,12 @@ PREFIX ?= /usr/local
 CACHE := $(or $(MYDEV_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mydev)
 
 # The headers of KVER: installed ones first, else those that tests/vm/fetch has
-# brought into the cache.
-KDIR ?= $(firstword $(wildcard /lib/modules/$(KVER)/build) \
-	$(patsubst %/release,%/headers,$(shell grep -lxF '$(KVER)' $(CACHE)/lanes/*/release 2>/dev/null)))
+# brought into the cache, which may have brought a compiler for them as well.
+LANE := $(patsubst %/release,%,$(firstword $(shell grep -lxF '$(KVER)' $(CACHE)/lanes/*/release 2>/dev/null)))
+KDIR ?= $(firstword $(wildcard /lib/modules/$(KVER)/build) $(LANE:%=%/headers))
+TOOLS := $(if $(filter $(LANE)/headers,$(KDIR)),$(wildcard $(LANE)/tools/bin))
+WITH_TOOLS := $(if $(TOOLS),PATH='$(TOOLS)':"$$PATH")
+KBUILD := -C '$(KDIR)' M='$(CURDIR)/kernel' CONFIG_USB_MYDEV=m
 
 # bench/ is a directory, too.
 .PHONY: all help modules userspace check check-full bench demo lint deps install modules_install clean
@@ -37,11 +40,10 @@ modules:
 		echo 'or name another kernel with KVER=, or its headers with KDIR=.' >&2; \
 		exit 1; \
 	fi
-	$(MAKE) -C '$(KDIR)' M='$(CURDIR)/kernel' CONFIG_USB_MYDEV=m modules
+	$(WITH_TOOLS) $(MAKE) $(KBUILD) modules
 
 modules_install: modules
-	$(MAKE) -C '$(KDIR)' M='$(CURDIR)/kernel' CONFIG_USB_MYDEV=m \
-		INSTALL_MOD_PATH='$(DESTDIR)' modules_install
+	$(WITH_TOOLS) $(MAKE) $(KBUILD) INSTALL_MOD_PATH='$(DESTDIR)' modules_install
 
 userspace:
 	$(MAKE) -C userspace

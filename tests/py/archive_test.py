@@ -241,6 +241,21 @@ def fetch_that_is_interrupted_leaves_nothing():
             wait_for(lambda: not left_of(process.pid), "a process is left")
 
 
+@promise
+def make_modules_builds_for_each_kernel_of_this_architecture_in_the_cache():
+    cache = Path(os.environ.get("MYDEV_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mydev")
+    lanes = [lane for lane in sorted((cache / "lanes").glob("*")) if lane.name not in ("arm64", "uml")]
+    if not lanes:
+        raise Skip("there is no kernel in the cache")
+    for lane in lanes:
+        with tempfile.TemporaryDirectory() as copy:
+            run("cp", "-r", "Makefile", "uapi", "kernel", copy, status=0)
+            release = (lane / "release").read_text().strip()
+            said = run("make", f"-j{os.cpu_count()}", "-C", copy, "modules", f"KVER={release}", status=0, MAKEFLAGS="")
+            assert (Path(copy) / "kernel" / "mydev.ko").exists(), said
+            assert "warning" not in said.lower() and "compiler differs" not in said, said
+
+
 MISSING = {"dpkg_query": "exit 1\n", "apt_cache": "echo '  Candidate: 1.0'\n", "sudo": "[ $1 != -n ] || shift\n\"$@\"\n"}
 
 
