@@ -11,6 +11,7 @@
 # shellcheck source-path=SCRIPTDIR/../..
 . "$SRC/tests/lib/ktap.sh"
 . "$SRC/tests/sim/gadget.sh"
+. "$SRC/tests/lib/xhci.sh"
 
 PM=/sys/power
 DELAY=/sys/module/suspend/parameters/pm_test_delay
@@ -79,17 +80,6 @@ can_sleep() {
 	[ -e $PM/pm_test ] && grep -qw "${1%:*}" $PM/pm_test && grep -qw "${1#*:}" $PM/state
 }
 
-# Of transfers that are taken back the newest kernels leave no-ops in an xHCI's ring,
-# which a real one passes over. QEMU's hands them on as transfers of no bytes, and is out
-# of step with the driver from then on. Configured anew, a device has a ring of its own.
-fresh_ring() {
-	local dev
-	[ -n "${NODE[xHCI]:-}" ] || return 0
-	dev=$(readlink -f "$CLASS/${NODE[xHCI]}/device/..")
-	echo 1 >"$dev/bConfigurationValue"
-	await 20 find_devices ${#NODE[@]}
-}
-
 # sleeps "LEVEL:STATE..." HUB=EVENTS...: as often, under clients of all devices,
 # which have to be told just that in the end, a regular expression
 sleeps() {
@@ -97,7 +87,10 @@ sleeps() {
 	for sleep in $1; do
 		can_sleep "$sleep" || { echo "no ${sleep/:/ of suspend to } in this kernel" && exit $KTAP_SKIP; }
 	done
-	fresh_ring
+	if [ -n "${NODE[xHCI]:-}" ]; then
+		xhci_fresh_ring "$CLASS/${NODE[xHCI]}"
+		await 20 find_devices ${#NODE[@]}
+	fi
 	for hub in "${!NODE[@]}"; do
 		# shellcheck disable=SC2086 # a word or none
 		"$BUILD/tests/round_trip" "/dev/${NODE[$hub]}" ${FRAMED[$hub]} >"$T/$hub" 2>&1 &

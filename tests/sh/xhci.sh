@@ -74,6 +74,8 @@ both_ways() {
 	local line one two back
 	head -c 100000 /dev/urandom >"$T/sent"
 	head -c 30000 /dev/urandom >"$T/other"
+	xhci_fresh_ring $SYS
+	await_node $NODE 30
 	start one "$CTL" cat 0
 	one=$pid
 	start two "$CTL" cat 0

@@ -18,7 +18,7 @@ from lanes import TOP, BenchError
 PROGRAMS = ["bash", "setsid", "modprobe", "rmmod"]
 # Loaded by suites; the host's files are reached only after the last of them.
 MODULES = ["xhci_pci", "ohci_pci", "dummy_hcd", "libcomposite", "usb_f_ss_lb"]
-SOURCES = ["tests/vm/guest-init", "tests/lib/ktap.sh", "tests/sim/gadget.sh", "build/tests/round_trip"]
+SOURCES = ["tests/vm/guest-init", "tests/lib/ktap.sh", "tests/lib/xhci.sh", "tests/sim/gadget.sh", "build/tests/round_trip"]
 
 
 def with_libraries(path):
