@@ -4,7 +4,7 @@
 # The whole system goes to sleep, under five clients of each device: as far as
 # pm_test lets it go, which is back at once, and then really. Devices that send
 # back what they are sent: in a bare guest QEMU's usb-serial behind an xHCI and
-# behind an OHCI (tests/vm/bare.py), and everywhere the kernel's Loopback gadget.
+# behind an OHCI or UHCI (tests/vm/bare.py), and everywhere the kernel's Loopback gadget.
 #
 # From a suspend to idle nothing would wake an emulated machine: ACPI's event of the
 # clock comes only out of deeper sleep. What drivers see of it is tested.
@@ -20,7 +20,7 @@ T=$(mktemp -d)
 
 # By the first word of the name of its root hub.
 declare -A NODE=() pid=() received=() sent=()
-declare -A FRAMED=([xHCI]=framed [OHCI]=framed [Dummy]="")
+declare -A FRAMED=([xHCI]=framed [OHCI]=framed [UHCI]=framed [Dummy]="")
 
 find_devices() {
 	local dir hub
@@ -37,6 +37,7 @@ set_up() {
 	if [ -n "${BARE:-}" ]; then
 		modprobe xhci_pci
 		modprobe ohci_pci
+		modprobe uhci_hcd
 		devices=3
 	fi
 	# dummy_hcd cannot suspend a SuperSpeed port.
@@ -118,8 +119,8 @@ sleeps() {
 	done
 }
 
-# The emulated xHCI forgets its devices whenever it sleeps, and dummy_hcd unplugs
-# them: they are reset. The OHCI lets them sleep. Where programs are only frozen,
+# The emulated xHCI and UHCI forget their devices whenever they sleep, and dummy_hcd
+# unplugs them: they are reset. The OHCI lets them sleep. Where programs are only frozen,
 # devices know nothing of it.
 in_part() {
 	local sleep count=0
@@ -127,13 +128,14 @@ in_part() {
 		[[ $sleep == freezer:* ]] || count=$((count + 1))
 	done
 	sleeps "$*" "xHCI= there, events:( reset){$count}" "OHCI= 0 lost, there, events:( resume){$count}" \
+		"UHCI= there, events:( reset){$count}" \
 		"Dummy= there, events:(( error)? reset){$count}"
 }
 
 # Nothing wakes the other guests.
 really() {
 	[ -n "${BARE:-}" ] || { echo "not in this guest" && exit $KTAP_SKIP; }
-	sleeps none:mem "xHCI= there, events: reset" "OHCI= unplugged, events:" "Dummy= there, events:( error)? reset"
+	sleeps none:mem "xHCI= there, events: reset" "OHCI= unplugged, events:" "UHCI= unplugged, events:" "Dummy= there, events:( error)? reset"
 }
 
 take_down() {
