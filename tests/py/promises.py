@@ -68,11 +68,15 @@ def run(fresh=None):
             print(f"ok {number} {words}", flush=True)
         except Exception as error:
             failed += 1
-            where = error.__traceback__
-            lines = []
-            while where:
-                lines.append(f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}")
-                where = where.tb_next
-            print(f"# {error!r} at {' < '.join(reversed(lines))}\nnot ok {number} {words}", flush=True)
+            # One may have come over another, which tells more.
+            while error:
+                where = error.__traceback__
+                lines = []
+                while where:
+                    lines.append(f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}")
+                    where = where.tb_next
+                print(f"# {error!r} at {' < '.join(reversed(lines))}", flush=True)
+                error = error.__context__
+            print(f"not ok {number} {words}", flush=True)
     print(f"1..{len(TESTS)}")
     return 1 if failed else 0
