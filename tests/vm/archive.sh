@@ -198,15 +198,22 @@ finish() {
 	mv "$1" "$2"
 }
 
-# run_in_place TREE TOOLS: the programs of TREE run on this machine as it is, with
-# the C library and the libraries that are in TOOLS, which may be newer than its own.
+# run_in_place TREE FINAL TOOLS: the programs of TREE, which will be FINAL, run on this
+# machine as it is, with the C library and the libraries that are in TOOLS, which may
+# be newer than its own. Each becomes a script that starts it so. (To change the
+# programs themselves is what patchelf is for; that of Debian 13 breaks compilers.)
 run_in_place() {
-	local file libraries=$2/usr/lib/x86_64-linux-gnu
-	find "$1/usr" -type f -perm /111 -size +1k ! -name '*.so' ! -name '*.so.*' | while read -r file; do
-		[ "$(head -c 4 "$file" | tr -d '\0')" = $'\x7fELF' ] || continue
-		patchelf --print-interpreter "$file" >/dev/null 2>&1 || continue
-		# The old kind of path holds for the libraries of the libraries as well.
-		patchelf --force-rpath --set-interpreter "$libraries/ld-linux-x86-64.so.2" --set-rpath "$libraries" "$file"
+	local new=$1 final=$2 libraries=$3/usr/lib/x86_64-linux-gnu file
+	find "$new/usr" -type f -perm /111 -size +1k ! -name '*.so' ! -name '*.so.*' | while read -r file; do
+		head -c 4096 "$file" | grep -aq '^.ELF' || continue
+		head -c 4096 "$file" | grep -aqF /lib64/ld-linux-x86-64.so.2 || continue
+		mv "$file" "$file.elf"
+		# By its own name it finds what lies beside it.
+		cat >"$file" <<-END
+			#!/bin/sh
+			exec "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries" --argv0 "\$0" "$final${file#"$new"}.elf" "\$@"
+		END
+		chmod 755 "$file"
 	done
 }
 
