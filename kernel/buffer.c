@@ -22,8 +22,8 @@
 #define MYDEV_PACK_ALIGN 8
 
 /**
- * mydev_pool_alloc() - get the memory of a pool
- * @pool: without memory; nobody else looks at it yet
+ * mydev_pool_alloc() - allocate the memory of a pool
+ * @pool: without memory; not in use yet
  * @nr: number of buffers
  * @size: bytes per buffer
  *
@@ -37,7 +37,8 @@ int mydev_pool_alloc(struct mydev_pool *pool, unsigned int nr,
 {
 	unsigned int i;
 
-	pool->buffers = kvcalloc(nr, sizeof(*pool->buffers), GFP_KERNEL);
+	pool->buffers =
+		kvcalloc(nr, sizeof(*pool->buffers), GFP_KERNEL_ACCOUNT);
 	if (!pool->buffers)
 		return -ENOMEM;
 
@@ -50,11 +51,12 @@ int mydev_pool_alloc(struct mydev_pool *pool, unsigned int nr,
 	for (i = 0; i < nr; i++) {
 		struct mydev_buffer *buf = &pool->buffers[i];
 
-		buf->data = alloc_pages_exact(size, GFP_KERNEL | __GFP_ZERO |
-							    __GFP_NOWARN);
+		/* Charged to the first open. */
+		buf->data = alloc_pages_exact(
+			size, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
 		if (!buf->data)
 			goto err_free;
-		buf->place = mydev_pool_span(i, size);
+		buf->map_offset = mydev_pool_map_size(i, size);
 		buf->state = MYDEV_BUFFER_FREE;
 		list_add_tail(&buf->list, &pool->free);
 		pool->nr_free++;
@@ -68,9 +70,9 @@ err_free:
 EXPORT_SYMBOL_IF_KUNIT(mydev_pool_alloc);
 
 /**
- * mydev_pool_free() - give the memory of a pool back
- * @pool: all of its buffers are free, none is being packed, and nobody else
- *	looks at it any more; without memory already is fine
+ * mydev_pool_free() - free the memory of a pool
+ * @pool: all of its buffers are free, none is being packed, and
+ *	it is not in use any more; without memory already is fine
  *
  * Context: process context.
  */
@@ -84,7 +86,7 @@ void mydev_pool_free(struct mydev_pool *pool)
 	for (i = 0; i < pool->nr; i++) {
 		struct mydev_buffer *buf = &pool->buffers[i];
 
-		/* Better leaked than freed under somebody's hands. */
+		/* Better leaked than freed while in use. */
 		if (WARN_ON_ONCE(buf->state != MYDEV_BUFFER_FREE))
 			continue;
 		if (buf->data)
@@ -97,7 +99,7 @@ void mydev_pool_free(struct mydev_pool *pool)
 EXPORT_SYMBOL_IF_KUNIT(mydev_pool_free);
 
 /**
- * mydev_pool_move() - put the memory of one pool into another
+ * mydev_pool_move() - move the memory of one pool into another
  * @to: without memory
  * @from: no client holds any of its buffers; without memory afterwards
  *
@@ -105,7 +107,7 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_pool_free);
  */
 void mydev_pool_move(struct mydev_pool *to, struct mydev_pool *from)
 {
-	mydev_pool_seal(from);
+	mydev_pool_close_pack(from);
 	*to = *from;
 	if (!from->buffers)
 		return;
@@ -115,13 +117,13 @@ void mydev_pool_move(struct mydev_pool *to, struct mydev_pool *from)
 }
 
 /**
- * mydev_buffer_fly() - take a free buffer for a transfer
+ * mydev_buffer_get_free() - take a free buffer for a transfer
  * @pool: the pool
  *
  * Context: rx_lock held.
- * Return: a buffer, now in flight, or NULL if the pool is dry.
+ * Return: a buffer, now in flight, or NULL if the pool is empty.
  */
-struct mydev_buffer *mydev_buffer_fly(struct mydev_pool *pool)
+struct mydev_buffer *mydev_buffer_get_free(struct mydev_pool *pool)
 {
 	struct mydev_buffer *buf;
 
@@ -133,36 +135,36 @@ struct mydev_buffer *mydev_buffer_fly(struct mydev_pool *pool)
 	buf->state = MYDEV_BUFFER_IN_FLIGHT;
 	return buf;
 }
-EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_fly);
+EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_get_free);
 
 /**
- * mydev_buffer_land() - the transfer of a buffer has ended
+ * mydev_buffer_complete() - take a buffer back from its transfer
  * @buf: in flight; becomes held, with one reference, which is the caller's
  *
  * Context: rx_lock held.
  */
-void mydev_buffer_land(struct mydev_buffer *buf)
+void mydev_buffer_complete(struct mydev_buffer *buf)
 {
 	WARN_ON_ONCE(buf->state != MYDEV_BUFFER_IN_FLIGHT);
 	buf->state = MYDEV_BUFFER_HELD;
 	buf->refs = 1;
 }
-EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_land);
+EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_complete);
 
 /**
- * mydev_pool_span() - what clients can map of so many buffers
+ * mydev_pool_map_size() - compute the size of so many buffers as clients map them
  * @nr: buffers
  * @size: bytes of each
  *
  * Return: bytes; each buffer begins with a page.
  */
-u64 mydev_pool_span(unsigned int nr, unsigned int size)
+u64 mydev_pool_map_size(unsigned int nr, unsigned int size)
 {
 	return (u64)nr * PAGE_ALIGN(size);
 }
 
 /**
- * mydev_pool_page() - one page of what clients can map
+ * mydev_pool_page() - find a page of what clients map
  * @pool: with memory
  * @index: of the page
  *
@@ -179,22 +181,24 @@ struct page *mydev_pool_page(const struct mydev_pool *pool, u64 index)
 }
 
 /**
- * mydev_packet_place() - say where the bytes of a packet are
+ * mydev_entry_set_buffer() - note where the bytes of a packet are
  * @pool: the pool
- * @pkt: the packet
+ * @entry: the packet
  * @buf: their buffer
  * @offset: of the first of them in @buf
  */
-void mydev_packet_place(const struct mydev_pool *pool, struct mydev_packet *pkt,
-			const struct mydev_buffer *buf, u32 offset)
+void mydev_entry_set_buffer(const struct mydev_pool *pool,
+			    struct mydev_entry *entry,
+			    const struct mydev_buffer *buf, u32 offset)
 {
-	pkt->buffer = buf - pool->buffers + 1;
-	pkt->offset = buf->place + offset;
+	static_assert(MYDEV_MAX_POOL_BYTES / SZ_4K < U16_MAX);
+	entry->buffer = buf - pool->buffers + 1;
+	entry->offset = buf->map_offset + offset;
 }
-EXPORT_SYMBOL_IF_KUNIT(mydev_packet_place);
+EXPORT_SYMBOL_IF_KUNIT(mydev_entry_set_buffer);
 
 /**
- * mydev_buffer_free() - nobody holds a buffer any more
+ * mydev_buffer_free() - put a buffer without references back on the free list
  * @pool: the pool that owns @buf
  * @buf: was held
  *
@@ -211,25 +215,12 @@ void mydev_buffer_free(struct mydev_pool *pool, struct mydev_buffer *buf)
 EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_free);
 
 /**
- * mydev_pool_unused() - how many buffers are free, or could be
- * @pool: the pool
- *
- * Context: rx_lock held.
- * Return: the free ones, and the one that is being packed if no client holds
- * anything in it.
- */
-unsigned int mydev_pool_unused(const struct mydev_pool *pool)
-{
-	return pool->nr_free + (pool->pack && pool->pack->refs == 1);
-}
-
-/**
- * mydev_pool_seal() - no more packets go into the buffer that is being packed
+ * mydev_pool_close_pack() - pack no more packets into the current buffer
  * @pool: the pool
  *
  * Context: rx_lock held.
  */
-void mydev_pool_seal(struct mydev_pool *pool)
+void mydev_pool_close_pack(struct mydev_pool *pool)
 {
 	struct mydev_buffer *pack = pool->pack;
 
@@ -239,7 +230,7 @@ void mydev_pool_seal(struct mydev_pool *pool)
 }
 
 /**
- * mydev_buffer_pack() - move a small packet to where its predecessors are
+ * mydev_buffer_pack() - move a small packet behind its predecessors
  * @pool: the pool that owns @buf
  * @buf: held by the caller, with a packet at its beginning
  * @length: bytes of the packet
@@ -260,13 +251,13 @@ struct mydev_buffer *mydev_buffer_pack(struct mydev_pool *pool,
 	if (length >= pool->size / MYDEV_PACK_PART)
 		return NULL;
 	if (pool->pack && pool->size - pool->pack_used < length)
-		mydev_pool_seal(pool);
+		mydev_pool_close_pack(pool);
 	if (!pool->pack) {
-		pool->pack = mydev_buffer_fly(pool);
+		pool->pack = mydev_buffer_get_free(pool);
 		if (!pool->pack)
 			return NULL;
 		/* The pool itself is a holder while there is room. */
-		mydev_buffer_land(pool->pack);
+		mydev_buffer_complete(pool->pack);
 		pool->pack_used = 0;
 	}
 

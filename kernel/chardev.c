@@ -32,11 +32,17 @@ static int mydev_open(struct inode *inode, struct file *file)
 	struct mydev_device *dev =
 		container_of(inode->i_cdev, struct mydev_device, cdev);
 	struct mydev_client *client;
+	int ret;
 
 	client = mydev_client_open(dev, file->f_mode & FMODE_READ,
 				   file->f_mode & FMODE_WRITE);
 	if (IS_ERR(client))
 		return PTR_ERR(client);
+	ret = client->subscriber ? mydev_map_open_file(client, file) : 0;
+	if (ret) {
+		mydev_client_close(client);
+		return ret;
+	}
 
 	file->private_data = client;
 	file->f_mode |= FMODE_NOWAIT;
@@ -46,6 +52,7 @@ static int mydev_open(struct inode *inode, struct file *file)
 static int mydev_release(struct inode *inode, struct file *file)
 {
 	mydev_client_close(file->private_data);
+	mydev_requests_reap();
 	return 0;
 }
 
@@ -68,32 +75,65 @@ static ssize_t mydev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 static int mydev_fsync(struct file *file, loff_t start, loff_t end,
 		       int datasync)
 {
-	/* VFS lets readers call it, who have nothing to wait for. */
+	/* VFS lets readers call it, too; they have nothing to wait for. */
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EBADF;
 	return mydev_tx_sync(file->private_data);
 }
 
-static __poll_t mydev_poll(struct file *file, poll_table *wait)
+/**
+ * mydev_client_poll() - compute the events of a client
+ * @client: the client; the caller is on its wait queue already
+ * @how: the events that the caller waits for, and how: EPOLL* bits
+ *
+ * Context: process context; takes rx_lock only, never what a reader holds.
+ * Return: EPOLL* bits.
+ */
+__poll_t mydev_client_poll(struct mydev_client *client, __poll_t how)
 {
-	struct mydev_client *client = file->private_data;
-	__poll_t how = poll_requested_events(wait);
+	struct mydev_device *dev = client->dev;
+	__poll_t events = 0;
 	bool each;
 
 	/*
 	 * poll() and epoll look again before they sleep. Not so a multishot poll of
 	 * io_uring, which asks for edges and not for one of them (as epoll may, too);
-	 * and of those that are woken one at a time it would be another one's turn.
+	 * and of waiters that are woken one at a time, another one would be next.
 	 */
 	each = (how & EPOLLEXCLUSIVE) ||
 	       (how & (EPOLLET | EPOLLONESHOT)) == EPOLLET;
+	/* A program that waits has given back what it will. */
+	if (READ_ONCE(client->mode) == MYDEV_MODE_RING)
+		mydev_ring_kick(client);
+	spin_lock_irq(&dev->rx_lock);
+	if (client->subscriber && mydev_client_should_wake(client))
+		events |= MYDEV_POLL_IN;
+	/* A poll for room alone is no look at the data. */
+	if (client->subscriber && (how & MYDEV_POLL_IN))
+		mydev_client_arm(client, each);
+	if (dev->gone || client->revoked)
+		events |= MYDEV_POLL_GONE;
+	else if (dev->rx.state == MYDEV_STATE_FAILED || client->ring.error)
+		events |= EPOLLERR;
+	spin_unlock_irq(&dev->rx_lock);
+	if (client->writer)
+		events |= mydev_tx_poll(client);
+	return events;
+}
+EXPORT_SYMBOL_IF_KUNIT(mydev_client_poll);
+
+static __poll_t mydev_poll(struct file *file, poll_table *wait)
+{
+	struct mydev_client *client = file->private_data;
+	__poll_t how = poll_requested_events(wait);
+
 	/* First on the queue, then the look: no wake-up falls in between. */
 	poll_wait(file, &client->wait, wait);
 	if (client->writer)
 		poll_wait(file, &client->dev->tx.wait, wait);
-	if (how & (EPOLLIN | EPOLLRDNORM))
+	if (how & MYDEV_POLL_IN)
 		mydev_client_demand(client);
-	return mydev_client_poll(client, each);
+	return mydev_client_poll(client, how);
 }
 
 static int mydev_mmap(struct file *file, struct vm_area_struct *vma)
@@ -106,9 +146,13 @@ static int mydev_fasync(int fd, struct file *file, int on)
 	struct mydev_client *client = file->private_data;
 	int ret = fasync_helper(fd, file, on, &client->fasync);
 
-	/* Asking for signals about input is asking for input. */
-	if (ret >= 0 && on)
+	if (ret >= 0 && on && client->subscriber) {
+		spin_lock_irq(&client->dev->rx_lock);
+		mydev_client_arm(client, false);
+		spin_unlock_irq(&client->dev->rx_lock);
+		/* Asking for signals about input is asking for input. */
 		mydev_client_demand(client);
+	}
 	return ret;
 }
 
@@ -132,7 +176,7 @@ static void mydev_show_fdinfo(struct seq_file *m, struct file *file)
 		seq_printf(m, "mydev-failed-bytes:\t%llu\n",
 			   stats.client_failed_bytes);
 	}
-	if (!client->member)
+	if (!client->subscriber)
 		return;
 	mydev_client_get_config(client, &config);
 	seq_printf(m, "mydev-demanded:\t%d\n", READ_ONCE(client->demanded));

@@ -2,8 +2,8 @@
 /*
  * One open file: its settings, its counters.
  *
- * What is in its queue, and why, is in queue.c; when the reader is woken for it
- * in wake.c; how it gets to the reader in read.c.
+ * Where it is in the log is in cursor.c; when its reader is woken in wake.c; how the
+ * reader gets what is there in read.c.
  */
 #include <linux/pid.h>
 #include <linux/sched.h>
@@ -25,7 +25,7 @@ const char *const mydev_policy_names[] = {
 };
 
 /**
- * mydev_client_open() - make the client object of an open file
+ * mydev_client_open() - create the client of an open file
  * @dev: the device, referenced by the caller's file for as long as it lives;
  *	the client takes a reference of its own
  * @reader: it may read
@@ -33,7 +33,7 @@ const char *const mydev_policy_names[] = {
  *
  * Context: process context; takes rx_mutex.
  * Return: the client, or an ERR_PTR: -ENODEV if the device is gone, -EBUSY if
- * it has all the clients that it can have, -ENOMEM.
+ * it has all the clients that it can have, -ENOMEM, -EINTR for one that is killed.
  */
 struct mydev_client *mydev_client_open(struct mydev_device *dev, bool reader,
 				       bool writer)
@@ -46,12 +46,12 @@ struct mydev_client *mydev_client_open(struct mydev_device *dev, bool reader,
 		return ERR_PTR(-ENOMEM);
 	client->dev = dev;
 	client->reader = reader;
-	client->member = reader && dev->has_in;
+	client->subscriber = reader && dev->has_in;
 	client->writer = writer;
 	client->pid = task_tgid_nr(current);
 	get_task_comm(client->comm, current->group_leader);
 	mutex_init(&client->read_mutex);
-	mutex_init(&client->map_mutex);
+	mutex_init(&client->map.mutex);
 	mydev_client_wake_init(client);
 
 	if (writer && dev->has_out) {
@@ -59,32 +59,34 @@ struct mydev_client *mydev_client_open(struct mydev_device *dev, bool reader,
 		if (ret)
 			goto err_free;
 	}
-	if (client->member) {
+	if (client->subscriber)
 		client->depth = MYDEV_DEFAULT_DEPTH;
-		ret = mydev_queue_alloc(&client->queue, client->depth);
-		if (ret)
-			goto err_free;
-	}
 
-	mutex_lock(&dev->rx_mutex);
+	if (mutex_lock_killable(&dev->rx_mutex)) {
+		ret = -EINTR;
+		goto err_free;
+	}
 	if (dev->nr_clients >= MYDEV_MAX_CLIENTS) {
 		ret = -EBUSY;
 		goto err_unlock;
 	}
-	if (client->member) {
-		ret = mydev_rx_add_member(dev);
+	if (client->subscriber) {
+		ret = mydev_rx_add_subscriber(dev);
 		if (ret)
 			goto err_unlock;
 	}
 
-	/* 0 is nobody; in four billion opens the first ones are long closed. */
-	client->id = ++dev->last_id ?: ++dev->last_id;
 	spin_lock_irq(&dev->rx_lock);
 	if (dev->gone) {
 		spin_unlock_irq(&dev->rx_lock);
 		ret = -ENODEV;
 		goto err_remove;
 	}
+	/* 0 is no client; in four billion opens the first ones are long closed. */
+	client->id = ++dev->last_id ?: ++dev->last_id;
+	client->cursor = dev->log.head;
+	client->start = mydev_place_at(dev, dev->log.head);
+	client->next = client->start;
 	list_add_tail(&client->list, &dev->clients);
 	dev->nr_clients++;
 	spin_unlock_irq(&dev->rx_lock);
@@ -94,11 +96,10 @@ struct mydev_client *mydev_client_open(struct mydev_device *dev, bool reader,
 	return client;
 
 err_remove:
-	if (client->member)
-		mydev_rx_remove_member(dev);
+	if (client->subscriber)
+		mydev_rx_remove_subscriber(dev);
 err_unlock:
 	mutex_unlock(&dev->rx_mutex);
-	mydev_queue_free(&client->queue);
 err_free:
 	kfree(client);
 	return ERR_PTR(ret);
@@ -106,32 +107,38 @@ err_free:
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_open);
 
 /**
- * mydev_client_leave() - a client has no part in the stream any more
- * @client: any client; what it holds is given back
+ * mydev_client_unsubscribe() - take a client out of the stream
+ * @client: any client
+ * @revoked: it is revoked, and its file stays open
+ *
+ * What was not read by now is lost.
  *
  * Context: rx_mutex held.
  */
-static void mydev_client_leave(struct mydev_client *client)
+static void mydev_client_unsubscribe(struct mydev_client *client, bool revoked)
 {
 	struct mydev_device *dev = client->dev;
 
 	spin_lock_irq(&dev->rx_lock);
 	list_del_init(&client->list);
-	if (client->wants)
-		mydev_rx_unwant(dev);
-	client->wants = false;
+	list_del_init(&client->wake.list);
+	client->wake.woken = false;
+	if (client->uses)
+		mydev_rx_put(dev);
+	client->uses = false;
 	if (client->mode == MYDEV_MODE_RING)
 		mydev_ring_end(client);
+	client->end = mydev_place_at(dev, dev->log.head);
+	mydev_holders_changed(dev);
+	WRITE_ONCE(client->revoked, revoked || client->revoked);
 	spin_unlock_irq(&dev->rx_lock);
 
-	if (client->member) {
-		mydev_queue_clear(client);
-		mydev_rx_settle(dev);
-	}
+	if (client->subscriber)
+		mydev_rx_stop_if_unused(dev);
 }
 
 /**
- * mydev_client_close() - the last descriptor of a file is closed
+ * mydev_client_close() - end a client whose file is closed
  * @client: freed here; everything that it held is given back
  *
  * Context: process context; takes rx_mutex.
@@ -142,21 +149,21 @@ void mydev_client_close(struct mydev_client *client)
 
 	mydev_lease_release(client);
 	if (client->writer)
-		mydev_tx_leave(client);
+		mydev_tx_detach_client(client);
 
 	mutex_lock(&dev->rx_mutex);
-	mydev_client_leave(client);
+	mydev_client_unsubscribe(client, false);
 	spin_lock_irq(&dev->rx_lock);
 	dev->nr_clients--;
 	spin_unlock_irq(&dev->rx_lock);
-	if (client->member)
-		mydev_rx_remove_member(dev);
+	if (client->subscriber)
+		mydev_rx_remove_subscriber(dev);
 	mutex_unlock(&dev->rx_mutex);
 
-	/* Nobody starts it for a client that is on no list. */
-	hrtimer_cancel(&client->timer);
-	mydev_queue_free(&client->queue);
+	/* Not started any more for a client that is on no list. */
+	hrtimer_cancel(&client->wake.timer);
 	mydev_ring_free(client);
+	mydev_map_close_file(client);
 	put_device(&dev->dev);
 	kfree(client);
 }
@@ -179,15 +186,15 @@ static struct mydev_client *mydev_client_find(struct mydev_client *caller,
 }
 
 /**
- * mydev_client_revoke() - end what a client may do, but be closed
- * @caller: who asks; checked to be allowed to
+ * mydev_client_revoke() - take everything from a client but its close
+ * @caller: the asking client, which may
  * @id: number of the client, 0 for @caller
  *
- * A reader in the middle of a copy ends it: what it copies from it has pinned.
+ * A copy in progress completes: its buffers are pinned.
  *
  * Context: process context; takes rx_mutex, never what a reader or a writer
  * holds while it sleeps.
- * Return: 0 or -ESRCH.
+ * Return: 0, -ESRCH, or -ESTALE where @caller is revoked itself.
  */
 int mydev_client_revoke(struct mydev_client *caller, u32 id)
 {
@@ -196,120 +203,44 @@ int mydev_client_revoke(struct mydev_client *caller, u32 id)
 
 	mutex_lock(&dev->rx_mutex);
 	client = mydev_client_find(caller, id);
-	if (!client) {
+	if (caller->revoked || !client) {
 		mutex_unlock(&dev->rx_mutex);
-		return -ESRCH;
+		return caller->revoked ? -ESTALE : -ESRCH;
 	}
 
-	spin_lock_irq(&dev->rx_lock);
-	WRITE_ONCE(client->revoked, true);
-	spin_unlock_irq(&dev->rx_lock);
-	mydev_client_leave(client);
+	mydev_client_unsubscribe(client, true);
 	mydev_map_revoke(client);
-	mydev_turn_revoke(client);
-	mydev_tx_abandon(client, 0);
+	mydev_tx_revoke(client);
+	mydev_tx_pm_put_idle(dev);
+	mydev_tx_cancel(client, 0);
 	spin_lock_irq(&dev->rx_lock);
-	mydev_client_hang_up(client);
+	mydev_client_wake(client, MYDEV_POLL_IN | EPOLLOUT | MYDEV_POLL_GONE,
+			  POLL_HUP);
 	spin_unlock_irq(&dev->rx_lock);
 	mutex_unlock(&dev->rx_mutex);
 	return 0;
 }
 
-/* Context: rx_lock held. */
-static void mydev_client_want_locked(struct mydev_client *client)
-{
-	if (!client->member || client->wants || client->revoked)
-		return;
-	client->wants = true;
-	mydev_rx_want(client->dev);
-}
-
 /**
- * mydev_client_want() - the ring is to run for a client
- * @client: a member, or the call does nothing
- *
- * Context: any in which rx_lock may be taken; does not sleep.
- */
-void mydev_client_want(struct mydev_client *client)
-{
-	struct mydev_device *dev = client->dev;
-	unsigned long flags;
-
-	spin_lock_irqsave(&dev->rx_lock, flags);
-	mydev_client_want_locked(client);
-	spin_unlock_irqrestore(&dev->rx_lock, flags);
-}
-
-/**
- * mydev_client_demand() - the client asks for data
- * @client: a member, or the call does nothing
- *
- * The first demand of any member starts the ring, which goes on until the last
- * member that asked is closed. From its first demand on, a lossless client
- * holds the ring when it falls behind.
- *
- * Context: any in which rx_lock may be taken; does not sleep.
- */
-void mydev_client_demand(struct mydev_client *client)
-{
-	struct mydev_device *dev = client->dev;
-	unsigned long flags;
-
-	if (likely(READ_ONCE(client->demanded)) || !client->member)
-		return;
-
-	spin_lock_irqsave(&dev->rx_lock, flags);
-	/* At once: a ring that runs and has no holder would lose its first packets. */
-	WRITE_ONCE(client->demanded, true);
-	dev->rx.room = 0;
-	mydev_client_want_locked(client);
-	spin_unlock_irqrestore(&dev->rx_lock, flags);
-}
-EXPORT_SYMBOL_IF_KUNIT(mydev_client_demand);
-
-/**
- * mydev_client_queued_bytes() - bytes that wait to be read
- * @client: any client
- *
- * Context: rx_lock held.
- * Return: their number.
- */
-u64 mydev_client_queued_bytes(const struct mydev_client *client)
-{
-	return client->bytes - client->read_bytes - client->lost_bytes;
-}
-
-/**
- * mydev_client_queued_packets() - packets that wait to be read
- * @client: any client
- *
- * Context: rx_lock held.
- * Return: their number.
- */
-u64 mydev_client_queued_packets(const struct mydev_client *client)
-{
-	return client->packets - client->read_packets - client->lost_packets;
-}
-
-/**
- * mydev_client_stats() - fill in the client's and the device's counters
+ * mydev_client_stats() - fill in the counters of a client and its device
  * @client: the client
- * @stats: all members but size and flags are set, of one moment
+ * @stats: all members but size and flags are set; the counters are of one moment
  *
  * Context: process context; takes rx_lock.
  */
 void mydev_client_stats(struct mydev_client *client, struct mydev_stats *stats)
 {
 	struct mydev_device *dev = client->dev;
+	struct mydev_counts counts;
 
 	/* It counts what the program has given back by now. */
 	if (READ_ONCE(client->mode) == MYDEV_MODE_RING)
-		mydev_ring_wake(client);
+		mydev_ring_kick(client);
+	stats->free_buffers = mydev_pool_unused(dev);
 	spin_lock_irq(&dev->rx_lock);
 	stats->state = mydev_rx_state(dev);
 	stats->clients = dev->nr_clients;
 	stats->in_flight = dev->rx.in_flight;
-	stats->free_buffers = mydev_pool_unused(&dev->pool);
 	stats->packets = dev->counters.packets;
 	stats->bytes = dev->counters.bytes;
 	stats->zero_packets = dev->counters.zero_packets;
@@ -317,21 +248,22 @@ void mydev_client_stats(struct mydev_client *client, struct mydev_stats *stats)
 	stats->stalls = dev->counters.stalls;
 	stats->ring_stops = dev->counters.ring_stops;
 
-	stats->client_packets = client->packets;
-	stats->client_bytes = client->bytes;
-	stats->client_read_packets = client->read_packets;
-	stats->client_read_bytes = client->read_bytes;
-	stats->client_lost_packets = client->lost_packets;
-	stats->client_lost_bytes = client->lost_bytes;
-	stats->client_queued_packets = mydev_client_queued_packets(client);
-	stats->client_queued_bytes = mydev_client_queued_bytes(client);
+	mydev_client_counts(client, &counts);
+	stats->client_packets = counts.packets;
+	stats->client_bytes = counts.bytes;
+	stats->client_read_packets = counts.read_packets;
+	stats->client_read_bytes = counts.read_bytes;
+	stats->client_lost_packets = counts.lost_packets;
+	stats->client_lost_bytes = counts.lost_bytes;
+	stats->client_queued_packets = counts.queued_packets;
+	stats->client_queued_bytes = counts.queued_bytes;
 	spin_unlock_irq(&dev->rx_lock);
 	mydev_tx_stats(client, stats);
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_stats);
 
 /**
- * mydev_client_get_config() - the settings of a client
+ * mydev_client_get_config() - fill in the settings of a client
  * @client: the client
  * @config: all members but size are set
  *
@@ -343,7 +275,7 @@ void mydev_client_get_config(struct mydev_client *client,
 	struct mydev_device *dev = client->dev;
 
 	spin_lock_irq(&dev->rx_lock);
-	config->flags = client->terminate ? MYDEV_CONFIG_TERMINATE : 0;
+	config->flags = client->tx.terminate ? MYDEV_CONFIG_TERMINATE : 0;
 	config->mode = client->mode;
 	config->policy = client->policy;
 	config->clock = client->clock;
@@ -355,28 +287,46 @@ void mydev_client_get_config(struct mydev_client *client,
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_get_config);
 
 /**
- * mydev_client_set_mode() - change a client's mode, and maybe its queue
- * @client: a member
- * @mode: MYDEV_MODE_*; for ring mode it has a ring, and read_mutex is held
- * @queue: in: another one, empty, or without memory; out: the old one
+ * mydev_client_apply() - apply settings
+ * @client: a subscriber
+ * @config: the settings; for ring mode there is a page, and read_mutex is held
  *
  * Context: rx_lock held, interrupts off.
  */
-static void mydev_client_set_mode(struct mydev_client *client, u32 mode,
-				  struct mydev_queue *queue)
+static void mydev_client_apply(struct mydev_client *client,
+			       const struct mydev_config *config)
 {
-	bool begins;
+	struct mydev_device *dev = client->dev;
+	bool begins = config->mode == MYDEV_MODE_RING &&
+		      client->mode != MYDEV_MODE_RING;
+	bool held;
 
-	/* Another queue is another ring. */
-	if (client->mode == MYDEV_MODE_RING &&
-	    (mode != MYDEV_MODE_RING || queue->slots))
+	/* By the old policy. */
+	mydev_cursor_settle(client);
+	held = mydev_client_blocks(client);
+	client->keep = 0;
+	if (client->mode == MYDEV_MODE_RING && config->mode != MYDEV_MODE_RING)
 		mydev_ring_end(client);
-	if (queue->slots)
-		mydev_queue_replace(client, queue);
-	begins = mode == MYDEV_MODE_RING && client->mode != MYDEV_MODE_RING;
-	WRITE_ONCE(client->mode, mode);
-	if (begins)
+	WRITE_ONCE(client->mode, config->mode);
+	client->depth = config->queue_depth;
+	client->policy = config->policy;
+	client->clock = config->clock;
+	client->watermark = config->watermark;
+	client->latency = ns_to_ktime((u64)config->latency_us * NSEC_PER_USEC);
+	/* What is there stays there, also by a smaller depth. */
+	if (!mydev_client_blocks(client))
+		client->from = dev->log.head;
+	else if (!held)
+		mydev_client_hold(client);
+	mydev_holders_changed(dev);
+	if (begins) {
+		dev->nr_rings++;
 		mydev_ring_begin(client);
+	}
+	/* Re-evaluate sleepers against the new settings. */
+	mydev_client_looked(client);
+	hrtimer_try_to_cancel(&client->wake.timer);
+	mydev_client_notify(client);
 }
 
 /**
@@ -386,82 +336,121 @@ static void mydev_client_set_mode(struct mydev_client *client, u32 mode,
  *
  * Context: process context; takes rx_mutex and rx_lock, never what a reader
  * holds while it sleeps.
- * Return: 0, -ENOMEM, or -EBUSY for another depth while the queue is mapped, and
- * for ring mode while a read() is under way; on error everything is as it was.
+ * Return: 0, -ENOMEM, -ESTALE, or -EBUSY for ring mode while a read() is under way;
+ * on error everything is as it was.
  */
 int mydev_client_set_config(struct mydev_client *client,
 			    const struct mydev_config *config)
 {
 	struct mydev_device *dev = client->dev;
-	struct mydev_queue queue = {};
-	unsigned int old_depth, depth, noio;
+	unsigned int noio;
 	bool begins;
 	int ret = 0;
 
-	if (!client->member) {
-		WRITE_ONCE(client->terminate,
+	if (!client->subscriber) {
+		WRITE_ONCE(client->tx.terminate,
 			   config->flags & MYDEV_CONFIG_TERMINATE);
 		return 0;
 	}
 
-	/* One change at a time: the depth must not change in between. */
+	/* One change at a time, and none after a revoke. */
 	mutex_lock(&dev->rx_mutex);
+	if (client->revoked) {
+		ret = -ESTALE;
+		goto out_unlock;
+	}
 	begins = config->mode == MYDEV_MODE_RING &&
 		 client->mode != MYDEV_MODE_RING;
 	/* What a reader is copying must not be given to the program as well. */
-	if ((config->queue_depth != client->depth && mydev_map_any(client)) ||
-	    (begins && !mutex_trylock(&client->read_mutex))) {
-		mutex_unlock(&dev->rx_mutex);
-		return -EBUSY;
-	}
-
-	spin_lock_irq(&dev->rx_lock);
-	/* From here on the queue grows by no more than what is in flight. */
-	old_depth = client->depth;
-	client->depth = min(old_depth, config->queue_depth);
-	dev->rx.room = 0;
-	/* What is queued must fit, and may be more than the depth. */
-	depth = max(config->queue_depth, kfifo_len(&client->queue.fifo));
-	spin_unlock_irq(&dev->rx_lock);
-
-	/* Disconnect takes rx_mutex, and storage may wait for that. */
-	noio = memalloc_noio_save();
-	if (config->queue_depth != old_depth &&
-	    mydev_queue_slots(depth) != kfifo_size(&client->queue.fifo))
-		ret = mydev_queue_alloc(&queue, depth);
-	if (!ret && begins)
-		ret = mydev_ring_alloc(client);
-	memalloc_noio_restore(noio);
-	if (ret) {
-		spin_lock_irq(&dev->rx_lock);
-		client->depth = old_depth;
-		spin_unlock_irq(&dev->rx_lock);
+	if (begins && !mutex_trylock(&client->read_mutex)) {
+		ret = -EBUSY;
 		goto out_unlock;
 	}
-
-	spin_lock_irq(&dev->rx_lock);
-	mydev_client_set_mode(client, config->mode, &queue);
-	dev->rx.room = 0;
-	client->depth = config->queue_depth;
-	WRITE_ONCE(client->terminate, config->flags & MYDEV_CONFIG_TERMINATE);
-	client->policy = config->policy;
-	client->clock = config->clock;
-	client->watermark = config->watermark;
-	client->latency = ns_to_ktime((u64)config->latency_us * NSEC_PER_USEC);
-	/* Whoever waits by the old settings may be content by the new ones. */
-	client->due = false;
-	client->woken = false;
-	hrtimer_try_to_cancel(&client->timer);
-	mydev_client_arrived(client);
-	spin_unlock_irq(&dev->rx_lock);
-
-	/* A client that may drop now no longer holds the ring. */
-	mydev_rx_refill(dev);
-out_unlock:
+	if (begins) {
+		/* Disconnect takes rx_mutex, and storage may wait for that. */
+		noio = memalloc_noio_save();
+		ret = mydev_ring_alloc(client);
+		memalloc_noio_restore(noio);
+	}
+	if (!ret) {
+		WRITE_ONCE(client->tx.terminate,
+			   config->flags & MYDEV_CONFIG_TERMINATE);
+		spin_lock_irq(&dev->rx_lock);
+		mydev_client_apply(client, config);
+		spin_unlock_irq(&dev->rx_lock);
+		/* A client that may drop now no longer blocks the ring. */
+		mydev_rx_refill(dev);
+	}
 	if (begins)
 		mutex_unlock(&client->read_mutex);
-	mydev_queue_free(&queue);
+out_unlock:
 	mutex_unlock(&dev->rx_mutex);
 	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_set_config);
+
+/* Position of an entry to go back to, or on to. */
+static u64 mydev_rewind_position(const struct mydev_log *log,
+				 const struct mydev_rewind *arg)
+{
+	if (arg->to == MYDEV_REWIND_OLDEST)
+		return log->tail;
+	return mydev_log_seek(log, arg->value, arg->to == MYDEV_REWIND_TIME);
+}
+
+/**
+ * mydev_client_rewind() - move a cursor to something that the log still has
+ * @client: a subscriber
+ * @arg: checked; out: where it is now
+ *
+ * What the client gets once more is offered to it once more, and what it leaves out was
+ * not: only what was lost before stays lost.
+ *
+ * Context: process context; takes rx_lock.
+ * Return: 0, -ESTALE, -EPROTO for a ring that is broken, or -EBUSY while a read() is
+ * under way.
+ */
+int mydev_client_rewind(struct mydev_client *client, struct mydev_rewind *arg)
+{
+	struct mydev_device *dev = client->dev;
+	struct mydev_place place;
+	bool hungry = false;
+	int ret = -ESTALE;
+
+	if (!mutex_trylock(&client->read_mutex))
+		return -EBUSY;
+	spin_lock_irq(&dev->rx_lock);
+	if (client->revoked)
+		goto out_unlock;
+	mydev_cursor_settle(client);
+	ret = client->ring.error;
+	if (ret)
+		goto out_unlock;
+	if (client->mode == MYDEV_MODE_RING)
+		mydev_ring_fetch(client);
+	client->cursor = mydev_rewind_position(&dev->log, arg);
+	client->evicted = false;
+	mydev_client_hold(client);
+	place = mydev_place_at(dev, client->cursor);
+	client->start.seq += place.seq - client->next.seq;
+	client->start.bytes += place.bytes - client->next.bytes;
+	client->next = place;
+	/* What is behind it now does not fill its queue. */
+	client->from = dev->log.head;
+	client->keep = 0;
+	if (client->mode == MYDEV_MODE_RING)
+		mydev_ring_begin(client);
+	arg->value = place.seq;
+	ret = 0;
+	mydev_client_looked(client);
+	mydev_client_notify(client);
+	/* It may have held the ring up. */
+	hungry = mydev_rx_needs_refill(dev);
+out_unlock:
+	spin_unlock_irq(&dev->rx_lock);
+	if (hungry)
+		mydev_rx_refill(dev);
+	mutex_unlock(&client->read_mutex);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(mydev_client_rewind);

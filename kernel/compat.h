@@ -84,7 +84,7 @@ mydev_hrtimer_setup(struct hrtimer *timer,
 #endif
 
 /*
- * What the unit tests need to see; kernels without KUnit have nobody to see. The
+ * What the unit tests need to see; kernels without KUnit need no exports. The
  * header came with an update of 6.1, and sparse does not know how to ask for it.
  */
 #if IS_ENABLED(CONFIG_KUNIT) && defined(__has_include)

@@ -3,16 +3,14 @@
  * Control requests to the interface and its endpoints, and clearing halts.
  *
  * The interface is what we were given: whatever would reach the device around
- * it, or another interface behind somebody else's back, is refused.
+ * it, or another interface behind its driver's back, is refused.
  */
-#include <linux/completion.h>
-#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "mydev.h"
 
 /**
- * mydev_control_allowed() - does a request stay within the interface?
+ * mydev_control_allowed() - check that a request stays within the interface
  * @dev: the device
  * @type: bmRequestType
  * @index: wIndex
@@ -56,163 +54,90 @@ int mydev_control_allowed(struct mydev_device *dev, u8 type, u16 index)
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_control_allowed);
 
-static void mydev_control_complete(struct urb *urb)
-{
-	complete(urb->context);
-}
-
 /**
- * mydev_control_errno() - what the end of a request means to who asked for it
- * @dev: the device
- * @status: 0, or a negative errno of usbcore
- *
- * Return: 0 or a negative errno as the UAPI header tells.
- */
-int mydev_control_errno(struct mydev_device *dev, int status)
-{
-	switch (status) {
-	case 0:
-	case -EPIPE:
-	case -EOVERFLOW:
-	case -ENOMEM:
-	case -ETIMEDOUT:
-		return status;
-	case -EPERM: /* poisoned by disconnect */
-		return -ENODEV;
-	}
-	/* A reset from elsewhere ends requests as an unplug does. */
-	return dev->udev->state == USB_STATE_NOTATTACHED ? -ENODEV : -EIO;
-}
-
-/**
- * mydev_control_transfer() - do a request
- * @dev: the device, not gone
- * @setup: the request, in memory of its own
- * @data: memory of its own for the data, or NULL
- * @actual: bytes transferred
+ * mydev_control_do() - do the request of a program
+ * @client: of a file that is open for writing
+ * @r: the request
+ * @arg: the same as it was asked for; actual is set
  * @timeout: jiffies
  *
- * Not usb_control_msg(), which lets nobody die who waits for a device.
+ * Permission is checked here, behind all that the caller could make last, and right
+ * before it is done.
  *
- * Context: gate held for reading: disconnect poisons dev->controls before it
- * takes that.
+ * Context: process context, the device kept awake; takes disconnect_rwsem.
  * Return: 0 or a negative errno as the UAPI header tells.
  */
-static int mydev_control_transfer(struct mydev_device *dev,
-				  struct usb_ctrlrequest *setup, void *data,
-				  u32 *actual, long timeout)
+static int mydev_control_do(struct mydev_client *client,
+			    struct mydev_request *r, struct mydev_control *arg,
+			    long timeout)
 {
-	/* Without data, usbcore wants the pipe of the setup packet. */
-	bool in = (setup->bRequestType & USB_DIR_IN) && setup->wLength;
-	DECLARE_COMPLETION_ONSTACK(done);
-	struct urb *urb;
-	long left;
+	struct mydev_device *dev = client->dev;
 	int ret;
 
-	urb = usb_alloc_urb(0, GFP_KERNEL);
-	if (!urb)
-		return -ENOMEM;
-	usb_fill_control_urb(urb, dev->udev,
-			     in ? usb_rcvctrlpipe(dev->udev, 0)
-				: usb_sndctrlpipe(dev->udev, 0),
-			     (u8 *)setup, data, le16_to_cpu(setup->wLength),
-			     mydev_control_complete, &done);
-	usb_anchor_urb(urb, &dev->controls);
-	ret = usb_submit_urb(urb, GFP_KERNEL);
-	if (ret) {
-		usb_unanchor_urb(urb);
-		ret = mydev_control_errno(dev, ret);
-		goto out;
-	}
-
-	left = wait_for_completion_killable_timeout(&done, timeout);
-	if (left <= 0)
-		usb_kill_urb(urb);
-	/* It may have ended while we were about to end it. */
-	ret = mydev_control_errno(dev, urb->status);
-	if (left <= 0 && urb->status == -ENOENT)
-		ret = left ? -EINTR : -ETIMEDOUT;
+	down_read(&dev->disconnect_rwsem);
+	ret = dev->gone ? -ENODEV : mydev_tx_allowed(client);
 	if (!ret)
-		*actual = urb->actual_length;
-out:
-	usb_free_urb(urb);
+		ret = mydev_control_allowed(dev, arg->request_type, arg->index);
+	if (!ret)
+		ret = mydev_control_errno(dev, mydev_request_do(r, &arg->actual,
+								timeout));
+	up_read(&dev->disconnect_rwsem);
 	return ret;
 }
 
 /**
- * mydev_control() - MYDEV_IOC_CONTROL
+ * mydev_control() - handle MYDEV_IOC_CONTROL
  * @client: of a file that is open for writing
  * @arg: checked for size only
  *
- * Context: process context; takes the gate.
+ * Context: process context; takes disconnect_rwsem.
  * Return: 0 or a negative errno as the UAPI header tells.
  */
 int mydev_control(struct mydev_client *client, struct mydev_control *arg)
 {
 	u32 timeout_ms = arg->timeout_ms ?: MYDEV_DEFAULT_TIMEOUT_MS;
+	bool in = arg->request_type & USB_DIR_IN;
 	void __user *user = u64_to_user_ptr(arg->data);
 	struct mydev_device *dev = client->dev;
-	struct usb_ctrlrequest *setup = NULL;
-	void *data = NULL;
+	struct mydev_request *r;
 	int ret;
 
 	if (arg->flags || arg->reserved || arg->reserved2)
 		return -EINVAL;
 	if (arg->length > U16_MAX || timeout_ms > MYDEV_MAX_TIMEOUT_MS)
 		return -ERANGE;
-	ret = mydev_turn_allowed(client);
-	if (ret)
-		return ret;
 
-	setup = kmalloc(sizeof(*setup), GFP_KERNEL);
-	if (!setup)
+	r = mydev_request_alloc(dev, arg->request_type, arg->request,
+				arg->value, arg->index, arg->length);
+	if (!r)
 		return -ENOMEM;
-	setup->bRequestType = arg->request_type;
-	setup->bRequest = arg->request;
-	setup->wValue = cpu_to_le16(arg->value);
-	setup->wIndex = cpu_to_le16(arg->index);
-	setup->wLength = cpu_to_le16(arg->length);
-	ret = -ENOMEM;
-	if (arg->length) {
-		/* Zeroed: what a device does not fill goes to nobody. */
-		data = kzalloc(arg->length, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-		if (!data)
-			goto out;
-	}
 	ret = -EFAULT;
-	if (!(arg->request_type & USB_DIR_IN) && arg->length &&
-	    copy_from_user(data, user, arg->length))
+	if (!in && arg->length && copy_from_user(r->data, user, arg->length))
 		goto out;
 
-	ret = mydev_awaken(dev);
+	/* Checked first, so that the device is not resumed in vain. */
+	ret = mydev_tx_allowed(client);
+	if (!ret)
+		ret = mydev_pm_get(dev);
 	if (ret)
 		goto out;
-	down_read(&dev->gate);
-	ret = dev->gone ? -ENODEV
-			: mydev_control_allowed(dev, arg->request_type,
-						arg->index);
-	if (!ret)
-		ret = mydev_control_transfer(dev, setup, data, &arg->actual,
-					     msecs_to_jiffies(timeout_ms));
-	up_read(&dev->gate);
-	mydev_let_sleep(dev);
-	ret = mydev_gone_or(dev, ret);
+	ret = mydev_control_do(client, r, arg, msecs_to_jiffies(timeout_ms));
+	mydev_pm_put(dev);
+	ret = mydev_errno_or_enodev(dev, ret);
 
-	if (!ret && (arg->request_type & USB_DIR_IN) &&
-	    copy_to_user(user, data, arg->actual))
+	if (!ret && in && copy_to_user(user, r->data, arg->actual))
 		ret = -EFAULT;
 out:
-	kfree(data);
-	kfree(setup);
+	mydev_request_put(r);
 	return ret;
 }
 
 /**
- * mydev_clear_halt() - MYDEV_IOC_CLEAR_HALT
+ * mydev_clear_halt() - handle MYDEV_IOC_CLEAR_HALT
  * @client: of a file that is open for writing
  * @address: of the endpoint
  *
- * Context: process context; takes the gate.
+ * Context: process context; takes disconnect_rwsem.
  * Return: 0 or a negative errno as the UAPI header tells.
  */
 int mydev_clear_halt(struct mydev_client *client, u32 address)
@@ -221,29 +146,34 @@ int mydev_clear_halt(struct mydev_client *client, u32 address)
 	unsigned int in, out;
 	int ret;
 
-	ret = mydev_turn_allowed(client);
-	if (!ret)
-		ret = mydev_awaken(dev);
+	ret = mydev_tx_allowed(client);
 	if (ret)
 		return ret;
+	/* One after the other, and data goes on in between, however often this is asked. */
+	if (mutex_lock_interruptible(&dev->usb_mutex))
+		return -EINTR;
+	ret = mydev_pm_get(dev);
+	if (ret)
+		goto out_unlock;
 
 	spin_lock_irq(&dev->rx_lock);
 	in = dev->info.ep_in;
 	out = dev->info.ep_out;
 	spin_unlock_irq(&dev->rx_lock);
-	down_read(&dev->gate);
+	down_read(&dev->disconnect_rwsem);
 	if (dev->gone)
 		ret = -ENODEV;
 	else if (address && address == in)
-		ret = mydev_rx_clear_halt(dev, in);
+		ret = mydev_rx_clear_halt(client, in);
 	else if (address && address == out)
-		ret = mydev_tx_clear_halt(dev, out);
+		ret = mydev_tx_clear_halt(client, out);
 	else
 		ret = -EACCES;
-	up_read(&dev->gate);
-	mydev_let_sleep(dev);
-
-	if (ret && ret != -EACCES && ret != -ENODEV)
-		ret = mydev_control_errno(dev, ret);
-	return mydev_gone_or(dev, ret);
+	up_read(&dev->disconnect_rwsem);
+	mydev_rx_await_restart(dev);
+	mydev_tx_await_restart(dev);
+	mydev_pm_put(dev);
+out_unlock:
+	mutex_unlock(&dev->usb_mutex);
+	return mydev_errno_or_enodev(dev, ret);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /sys/kernel/debug/mydev/mydevN/clients: who has the device open, and who is
+ * /sys/kernel/debug/mydev/mydevN/clients: which clients there are, and which one is
  * slow. One line per client, separated by blanks, the titles in the first line;
  * the command comes last, as it may have blanks of its own.
  */
@@ -14,12 +14,12 @@ static struct dentry *mydev_debugfs_root;
 /* What a client does to the ring when it falls behind, and why. */
 static const char *mydev_client_role(const struct mydev_client *client)
 {
-	if (!client->member)
-		return "no-reader";
+	if (!client->subscriber)
+		return "writer";
 	if (!client->demanded)
 		return "idle";
-	if (client->lapped)
-		return "lapped";
+	if (client->evicted)
+		return "evicted";
 	return "reading";
 }
 
@@ -27,6 +27,7 @@ static int clients_show(struct seq_file *m, void *unused)
 {
 	struct mydev_device *dev = m->private;
 	struct mydev_client *client;
+	struct mydev_counts counts;
 
 	seq_puts(m,
 		 "id pid role mode policy lag-packets lag-bytes read-packets ");
@@ -34,14 +35,14 @@ static int clients_show(struct seq_file *m, void *unused)
 
 	spin_lock_irq(&dev->rx_lock);
 	list_for_each_entry(client, &dev->clients, list) {
+		mydev_client_counts(client, &counts);
 		seq_printf(m, "%u %d %s %s %s %llu %llu %llu %llu %llu %llu ",
 			   client->id, client->pid, mydev_client_role(client),
 			   mydev_mode_names[client->mode],
 			   mydev_policy_names[client->policy],
-			   mydev_client_queued_packets(client),
-			   mydev_client_queued_bytes(client),
-			   client->read_packets, client->read_bytes,
-			   client->lost_packets, client->lost_bytes);
+			   counts.queued_packets, counts.queued_bytes,
+			   counts.read_packets, counts.read_bytes,
+			   counts.lost_packets, counts.lost_bytes);
 		/* A program can call itself anything. */
 		seq_escape(m, client->comm, "\n\\");
 		seq_putc(m, '\n');

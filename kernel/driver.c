@@ -47,52 +47,19 @@ static void mydev_device_release(struct device *device)
 	struct mydev_device *dev =
 		container_of(device, struct mydev_device, dev);
 
+	/* Not started any more for a device without clients. */
+	hrtimer_cancel(&dev->rx.wake_timer);
 	mydev_tx_free(dev);
 	usb_put_intf(dev->intf);
 	usb_put_dev(dev->udev);
 	kfree(dev);
 }
 
-/* The first bulk endpoint of either direction, or NULL. */
-static void mydev_find_endpoints(struct usb_host_interface *setting,
-				 struct usb_endpoint_descriptor **in,
-				 struct usb_endpoint_descriptor **out)
-{
-	if (usb_find_bulk_in_endpoint(setting, in))
-		*in = NULL;
-	if (usb_find_bulk_out_endpoint(setting, out))
-		*out = NULL;
-}
-
 /**
- * mydev_describe_endpoints() - note down what an alternate setting offers
- * @dev: the device
- * @setting: the alternate setting
- *
- * Context: probe, or rx_lock held and everything paused.
- */
-void mydev_describe_endpoints(struct mydev_device *dev,
-			      struct usb_host_interface *setting)
-{
-	struct usb_endpoint_descriptor *in, *out;
-	struct mydev_info *info = &dev->info;
-
-	mydev_find_endpoints(setting, &in, &out);
-	info->alternate_setting = setting->desc.bAlternateSetting;
-	info->interface_class = setting->desc.bInterfaceClass;
-	info->interface_subclass = setting->desc.bInterfaceSubClass;
-	info->interface_protocol = setting->desc.bInterfaceProtocol;
-	info->ep_in = in ? in->bEndpointAddress : 0;
-	info->ep_in_max_packet = in ? usb_endpoint_maxp(in) : 0;
-	info->ep_out = out ? out->bEndpointAddress : 0;
-	info->ep_out_max_packet = out ? usb_endpoint_maxp(out) : 0;
-}
-
-/**
- * mydev_describe() - note down what the interface is
+ * mydev_fill_info() - fill in what the interface is
  * @dev: the device
  */
-static void mydev_describe(struct mydev_device *dev)
+static void mydev_fill_info(struct mydev_device *dev)
 {
 	const struct usb_device_descriptor *device = &dev->udev->descriptor;
 	struct mydev_info *info = &dev->info;
@@ -102,7 +69,7 @@ static void mydev_describe(struct mydev_device *dev)
 	info->features = MYDEV_FEATURE_NOWAIT | MYDEV_FEATURE_CONFIG |
 			 MYDEV_FEATURE_GEOMETRY | MYDEV_FEATURE_CONTROL;
 	if (dev->has_in)
-		info->features |= MYDEV_FEATURE_READ;
+		info->features |= MYDEV_FEATURE_READ | MYDEV_FEATURE_REWIND;
 	if (dev->has_in && MYDEV_HAS_RING)
 		info->features |= MYDEV_FEATURE_RING;
 	if (dev->has_out)
@@ -117,7 +84,7 @@ static void mydev_describe(struct mydev_device *dev)
 	info->device_number = dev->udev->devnum;
 	info->max_clients = MYDEV_MAX_CLIENTS;
 	info->max_queue_depth = MYDEV_MAX_DEPTH;
-	mydev_describe_endpoints(dev, dev->intf->cur_altsetting);
+	mydev_fill_endpoints(dev, dev->intf->cur_altsetting);
 	if (dev->has_out) {
 		info->send_size = MYDEV_SEND_SIZE;
 		info->send_room = MYDEV_SENDS * MYDEV_SEND_SIZE;
@@ -125,14 +92,15 @@ static void mydev_describe(struct mydev_device *dev)
 }
 
 /**
- * mydev_look() - what do the alternate settings of an interface offer?
+ * mydev_check_altsettings() - look for usable endpoints in all alternate settings
  * @intf: the interface
  * @has_in: set if one of them has a bulk IN endpoint
  * @has_out: set if one of them has a bulk OUT endpoint
  *
  * Return: 0, or -ENODEV if there is nothing for us, said in the log.
  */
-static int mydev_look(struct usb_interface *intf, bool *has_in, bool *has_out)
+static int mydev_check_altsettings(struct usb_interface *intf, bool *has_in,
+				   bool *has_out)
 {
 	struct usb_endpoint_descriptor *in, *out;
 	unsigned int i;
@@ -158,21 +126,23 @@ static int mydev_look(struct usb_interface *intf, bool *has_in, bool *has_out)
 }
 
 /**
- * mydev_device_stop() - the interface is no longer ours
+ * mydev_device_stop() - end all I/O of an interface that is unbound
  * @dev: the device, withdrawn
  *
- * Context: process context; waits for whoever talks to the hardware.
+ * Context: process context; waits for all that talk to the hardware.
  */
 static void mydev_device_stop(struct mydev_device *dev)
 {
-	/* Who waits for an answer to a control request is behind the gate. */
-	usb_poison_anchored_urbs(&dev->controls);
-	down_write(&dev->gate);
+	/* End control requests first: their waiters hold the rwsem. */
+	mydev_requests_end(dev);
+	down_write(&dev->disconnect_rwsem);
 	spin_lock_irq(&dev->rx_lock);
 	dev->gone = true;
 	spin_unlock_irq(&dev->rx_lock);
-	up_write(&dev->gate);
+	up_write(&dev->disconnect_rwsem);
 
+	if (mydev_requests_lost(dev))
+		mydev_device_pin(dev);
 	mydev_tx_shutdown(dev);
 	mydev_rx_shutdown(dev);
 }
@@ -184,7 +154,7 @@ static int mydev_probe(struct usb_interface *intf,
 	bool has_in, has_out;
 	int ret;
 
-	ret = mydev_look(intf, &has_in, &has_out);
+	ret = mydev_check_altsettings(intf, &has_in, &has_out);
 	if (ret)
 		return ret;
 
@@ -192,7 +162,7 @@ static int mydev_probe(struct usb_interface *intf,
 	if (!dev)
 		return -ENOMEM;
 
-	init_rwsem(&dev->gate);
+	init_rwsem(&dev->disconnect_rwsem);
 	mutex_init(&dev->usb_mutex);
 	mutex_init(&dev->rx_mutex);
 	spin_lock_init(&dev->rx_lock);
@@ -201,8 +171,9 @@ static int mydev_probe(struct usb_interface *intf,
 	dev->intf = usb_get_intf(intf);
 	dev->has_in = has_in;
 	dev->has_out = has_out;
-	init_usb_anchor(&dev->controls);
-	mydev_describe(dev);
+	spin_lock_init(&dev->requests_lock);
+	INIT_LIST_HEAD(&dev->requests);
+	mydev_fill_info(dev);
 	mydev_rx_init(dev);
 	mydev_tx_init(dev);
 	mydev_tx_target(dev);
@@ -227,7 +198,7 @@ static int mydev_probe(struct usb_interface *intf,
 	return 0;
 
 err_unprepare:
-	/* A node that somebody made by hand may have been opened already. */
+	/* A node that was made by hand may have been opened already. */
 	mydev_device_stop(dev);
 	mydev_debugfs_remove(dev);
 	usb_set_intfdata(intf, NULL);
@@ -249,6 +220,7 @@ static void mydev_disconnect(struct usb_interface *intf)
 	usb_set_intfdata(intf, NULL);
 	mydev_chardev_unprepare(dev);
 	put_device(&dev->dev);
+	mydev_requests_reap();
 }
 
 static struct usb_driver mydev_driver = {

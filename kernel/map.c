@@ -1,31 +1,96 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a client can map: the pool and the entries of its queue, to be read, and
- * the page of its ring, to be written too.
+ * What a client can map: the pool and the log, to be read, and the page of its ring, to
+ * be written too.
  *
  * A mapping keeps its file open, the file its client, and the client the pool
- * and the queue, so the memory outlives every mapping. Pages are mapped when
+ * and the log, so the memory outlives every mapping. Pages are mapped when
  * they are touched: that way a revoke, which unmaps them, is not overtaken.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/mount.h>
+#include <linux/pseudo_fs.h>
 #include <linux/sched/mm.h>
 #include <linux/vmalloc.h>
 
 #include "mydev.h"
 
-/* Where the three begin, in bytes; the pool and the entries are shorter. */
-#define MYDEV_MAP_POOL    0ULL
-#define MYDEV_MAP_ENTRIES 0x1000000000ULL
-#define MYDEV_MAP_RING    0x2000000000ULL
+/* Where the three begin, in bytes; the pool and the log are shorter. */
+#define MYDEV_MAP_POOL 0ULL
+#define MYDEV_MAP_LOG  0x1000000000ULL
+#define MYDEV_MAP_RING 0x2000000000ULL
 
 /* Pages that one fault maps. */
 #define MYDEV_MAP_AROUND 64
 
+/* Of the file system below, "mydv". */
+#define MYDEV_FS_MAGIC 0x6d796476
+
+static int mydev_fs_init(struct fs_context *fc)
+{
+	return init_pseudo(fc, MYDEV_FS_MAGIC) ? 0 : -ENOMEM;
+}
+
+/* Not mountable; it is there for its inodes. */
+static struct file_system_type mydev_fs = {
+	.name = MYDEV_NAME,
+	.owner = THIS_MODULE,
+	.init_fs_context = mydev_fs_init,
+	.kill_sb = kill_anon_super,
+};
+
+static struct vfsmount *mydev_fs_mount;
+static int mydev_fs_users;
+
 /**
- * mydev_map_describe() - what can be mapped, and where it begins
- * @client: a member
- * @map: all members but size and reserved are set
+ * mydev_map_open_file() - give a file an address space of its own
+ * @client: of the file, a subscriber
+ * @file: that is being opened
+ *
+ * All files of a node share its inode, and with it their mappings: what a revoke
+ * unmaps would be unmapped for everybody. So each has an inode of its own, which
+ * has nothing but them.
+ *
+ * Context: process context.
+ * Return: 0 or a negative errno; undone by mydev_map_close_file().
+ */
+int mydev_map_open_file(struct mydev_client *client, struct file *file)
+{
+	struct inode *inode;
+	int ret;
+
+	ret = simple_pin_fs(&mydev_fs, &mydev_fs_mount, &mydev_fs_users);
+	if (ret)
+		return ret;
+	inode = alloc_anon_inode(mydev_fs_mount->mnt_sb);
+	if (IS_ERR(inode)) {
+		simple_release_fs(&mydev_fs_mount, &mydev_fs_users);
+		return PTR_ERR(inode);
+	}
+	client->map.inode = inode;
+	file->f_mapping = inode->i_mapping;
+	return 0;
+}
+
+/**
+ * mydev_map_close_file() - drop the address space of a file
+ * @client: of the file; without an inode is fine
+ *
+ * Context: process context.
+ */
+void mydev_map_close_file(struct mydev_client *client)
+{
+	if (!client->map.inode)
+		return;
+	iput(client->map.inode);
+	simple_release_fs(&mydev_fs_mount, &mydev_fs_users);
+}
+
+/**
+ * mydev_map_describe() - fill in what can be mapped, and where it begins
+ * @client: a subscriber
+ * @map: all members but size are set
  *
  * Context: process context; rx_mutex held, takes rx_lock.
  */
@@ -34,97 +99,97 @@ void mydev_map_describe(struct mydev_client *client, struct mydev_map *map)
 	struct mydev_device *dev = client->dev;
 
 	spin_lock_irq(&dev->rx_lock);
-	map->entries = kfifo_size(&client->queue.fifo);
-	map->pool_bytes = mydev_pool_span(dev->rx.nr_buffers, dev->pool.size);
+	map->entries = kfifo_size(&dev->log.store.fifo);
+	map->pool_bytes =
+		mydev_pool_map_size(dev->rx.nr_buffers, dev->pool.size);
 	spin_unlock_irq(&dev->rx_lock);
-	map->entry_size = sizeof(struct mydev_packet);
+	map->entry_size = sizeof(struct mydev_entry);
+	map->first_entry = PAGE_SIZE;
 	map->ring_offset = MYDEV_MAP_RING;
 	map->ring_bytes = PAGE_SIZE;
-	map->entries_offset = MYDEV_MAP_ENTRIES;
-	map->entries_bytes = PAGE_ALIGN((u64)map->entries * map->entry_size);
+	map->log_offset = MYDEV_MAP_LOG;
+	map->log_bytes =
+		PAGE_SIZE + PAGE_ALIGN((u64)map->entries * map->entry_size);
 	map->pool_offset = MYDEV_MAP_POOL;
 }
 
 /* Which page of the three is it? They stay what they are while mapped. */
 static struct page *mydev_map_page(struct mydev_client *client, u64 index)
 {
-	u64 entries = MYDEV_MAP_ENTRIES >> PAGE_SHIFT;
+	const struct mydev_log_store *store = &client->dev->log.store;
+	u64 log = MYDEV_MAP_LOG >> PAGE_SHIFT;
 
-	static_assert(MYDEV_MAX_POOL_BYTES <= MYDEV_MAP_ENTRIES);
-	if (index >= MYDEV_MAP_RING >> PAGE_SHIFT)
-		return virt_to_page(client->ring);
-	if (index >= entries)
-		return vmalloc_to_page((void *)client->queue.slots +
-				       (index - entries) * PAGE_SIZE);
+	static_assert(MYDEV_MAX_POOL_BYTES <= MYDEV_MAP_LOG);
+	/* What a revoked client has of its own is all that it gets. */
+	if (index >= MYDEV_MAP_RING >> PAGE_SHIFT ||
+	    (index >= log && client->map.unmapped))
+		return virt_to_page(client->ring.page);
+	if (client->map.unmapped)
+		return NULL;
+	if (index == log)
+		return virt_to_page(store->page);
+	if (index > log)
+		return vmalloc_to_page((void *)store->slots +
+				       (index - log - 1) * PAGE_SIZE);
 	return mydev_pool_page(&client->dev->pool, index);
 }
 
 /**
- * mydev_map_around() - map a page, and some of those behind it
- * @client: a member
+ * mydev_map_around() - map a page and some of those behind it
+ * @client: a subscriber
  * @vmf: the fault
  *
- * Who looks at one page of a pool will soon look at all of them, and cannot ask
+ * A program that looks at one page of a pool soon looks at all, and cannot ask
  * for them before: what is I/O memory is not populated.
  *
- * Context: map_mutex held.
- * Return: 0 or a negative errno.
+ * Context: map.mutex held.
+ * Return: VM_FAULT_NOPAGE, also where another thread was faster; else why not.
  */
-static int mydev_map_around(struct mydev_client *client, struct vm_fault *vmf)
+static vm_fault_t mydev_map_around(struct mydev_client *client,
+				   struct vm_fault *vmf)
 {
 	unsigned long address = vmf->address & PAGE_MASK;
 	struct vm_area_struct *vma = vmf->vma;
+	vm_fault_t ret = VM_FAULT_NOPAGE;
 	unsigned int i;
-	int ret = 0;
 
-	for (i = 0; !ret && i < MYDEV_MAP_AROUND && address < vma->vm_end;
-	     i++) {
+	for (i = 0; i < MYDEV_MAP_AROUND && address < vma->vm_end; i++) {
 		struct page *page = mydev_map_page(client, vmf->pgoff + i);
 
-		ret = page ? vm_insert_page(vma, address, page) : -EFAULT;
-		if (i && ret)
-			return 0;
+		ret = VM_FAULT_SIGBUS;
+		if (page)
+			ret = vmf_insert_pfn(vma, address, page_to_pfn(page));
+		if (ret != VM_FAULT_NOPAGE)
+			break;
 		address += PAGE_SIZE;
 	}
-	return ret;
+	return i ? VM_FAULT_NOPAGE : ret;
 }
 
 static vm_fault_t mydev_map_fault(struct vm_fault *vmf)
 {
 	struct mydev_client *client = vmf->vma->vm_private_data;
 	unsigned int noio;
-	int ret = -EFAULT;
+	vm_fault_t ret;
 
 	/* A revoke waits for us with rx_mutex, and storage may wait for that. */
 	noio = memalloc_noio_save();
-	mutex_lock(&client->map_mutex);
-	/* What a revoked client had got before is its own; the pool is not. */
-	if (!READ_ONCE(client->revoked) ||
-	    vmf->pgoff >= MYDEV_MAP_ENTRIES >> PAGE_SHIFT)
-		ret = mydev_map_around(client, vmf);
-	mutex_unlock(&client->map_mutex);
+	mutex_lock(&client->map.mutex);
+	ret = mydev_map_around(client, vmf);
+	mutex_unlock(&client->map.mutex);
 	memalloc_noio_restore(noio);
-
-	switch (ret) {
-	case 0:
-	case -EBUSY: /* another thread was faster */
-		return VM_FAULT_NOPAGE;
-	case -ENOMEM:
-		return VM_FAULT_OOM;
-	default:
-		return VM_FAULT_SIGBUS;
-	}
+	return ret;
 }
 
-/* Context: process context; takes map_mutex. */
+/* Context: process context; takes map.mutex. */
 static void mydev_map_count(struct mydev_client *client, int change)
 {
-	mutex_lock(&client->map_mutex);
-	client->maps += change;
+	mutex_lock(&client->map.mutex);
+	client->map.count += change;
 	/* Those of a revoked client keep nothing any more. */
-	if (!client->unmapped)
+	if (!client->map.unmapped)
 		atomic_add(change, &client->dev->maps);
-	mutex_unlock(&client->map_mutex);
+	mutex_unlock(&client->map.mutex);
 }
 
 /* Of a fork, or of a part of one that was cut: never the first one. */
@@ -136,23 +201,6 @@ static void mydev_map_open(struct vm_area_struct *vma)
 static void mydev_map_close(struct vm_area_struct *vma)
 {
 	mydev_map_count(vma->vm_private_data, -1);
-}
-
-/**
- * mydev_map_any() - has the client anything mapped?
- * @client: a member
- *
- * Context: rx_mutex held, under which it maps something for the first time.
- * Return: true if it has.
- */
-bool mydev_map_any(struct mydev_client *client)
-{
-	bool any;
-
-	mutex_lock(&client->map_mutex);
-	any = client->maps;
-	mutex_unlock(&client->map_mutex);
-	return any;
 }
 
 static const struct vm_operations_struct mydev_map_ops = {
@@ -173,8 +221,8 @@ static bool mydev_map_fits(const struct vm_area_struct *vma, u64 offset,
 }
 
 /**
- * mydev_map_check() - may this be mapped?
- * @client: a member
+ * mydev_map_check() - check that a mapping is allowed
+ * @client: a subscriber
  * @vma: what is to be mapped
  * @is_ring: it is the page of the ring
  *
@@ -196,8 +244,7 @@ static int mydev_map_check(struct mydev_client *client,
 		return -EINVAL;
 	mydev_map_describe(client, &map);
 	*is_ring = mydev_map_fits(vma, map.ring_offset, map.ring_bytes);
-	if (!*is_ring &&
-	    !mydev_map_fits(vma, map.entries_offset, map.entries_bytes) &&
+	if (!*is_ring && !mydev_map_fits(vma, map.log_offset, map.log_bytes) &&
 	    !mydev_map_fits(vma, map.pool_offset, map.pool_bytes))
 		return -EINVAL;
 	if (!*is_ring && (vma->vm_flags & VM_WRITE))
@@ -206,7 +253,7 @@ static int mydev_map_check(struct mydev_client *client,
 }
 
 /**
- * mydev_map() - map the pool, the entries or the ring
+ * mydev_map() - map the pool, the log or the ring
  * @client: the client
  * @vma: what is to be mapped
  *
@@ -222,8 +269,8 @@ int mydev_map(struct mydev_client *client, struct vm_area_struct *vma)
 	bool is_ring;
 	int ret;
 
-	/* The VFS refuses who cannot read. */
-	if (!client->member)
+	/* The VFS refuses files that are not for reading. */
+	if (!client->subscriber)
 		return -EOPNOTSUPP;
 
 	/* The device may be asked something meanwhile, which takes its time. */
@@ -233,12 +280,16 @@ int mydev_map(struct mydev_client *client, struct vm_area_struct *vma)
 	if (!ret) {
 		if (!is_ring)
 			vm_flags_clear(vma, VM_MAYWRITE);
-		/* VM_IO: pages that somebody has pinned, a revoke could not take. */
+		/*
+		 * A revoke could not take pinned pages. VM_IO
+		 * keeps pinning by the mapping off, VM_PFNMAP pinning by the page
+		 * at page tables alone. A page table holds no reference then: what
+		 * is mapped lives as long as the client, and so as the mapping.
+		 */
 		vm_flags_set(vma,
-			     VM_MIXEDMAP | VM_IO | VM_DONTEXPAND | VM_DONTDUMP);
+			     VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_DONTDUMP);
 		vma->vm_ops = &mydev_map_ops;
 		vma->vm_private_data = client;
-		client->mapping = vma->vm_file->f_mapping;
 		mydev_map_open(vma);
 	}
 	mutex_unlock(&dev->rx_mutex);
@@ -248,25 +299,28 @@ int mydev_map(struct mydev_client *client, struct vm_area_struct *vma)
 }
 
 /**
- * mydev_map_revoke() - the client can look at no packet any more
+ * mydev_map_revoke() - unmap what is not the client's own
  * @client: revoked is set
  *
- * Its ring and entries stay: they get nothing new, and by them a program learns
- * of the end instead of being killed. Other clients of the node lose the pages of
- * the pool as well, and get them back when they touch them next.
+ * Who touches the log again finds the page of the ring, and there that the log has
+ * ended; who touches the pool is killed. The page with the tail goes first, and before
+ * anything else can be found in place of an entry: so that is never found good.
  *
  * Context: process context, rx_mutex held.
  */
 void mydev_map_revoke(struct mydev_client *client)
 {
-	if (!client->mapping)
+	struct address_space *mapping;
+
+	if (!client->map.inode)
 		return;
-	/* Whoever has not seen the mark has mapped its page by now. */
-	mutex_lock(&client->map_mutex);
-	if (!client->unmapped)
-		atomic_sub(client->maps, &client->dev->maps);
-	client->unmapped = true;
-	mutex_unlock(&client->map_mutex);
-	unmap_mapping_range(client->mapping, MYDEV_MAP_POOL, MYDEV_MAP_ENTRIES,
-			    1);
+	mapping = client->map.inode->i_mapping;
+	/* A fault that has not seen the mark has mapped its page by now. */
+	mutex_lock(&client->map.mutex);
+	if (!client->map.unmapped)
+		atomic_sub(client->map.count, &client->dev->maps);
+	client->map.unmapped = true;
+	unmap_mapping_range(mapping, MYDEV_MAP_LOG, PAGE_SIZE, 1);
+	mutex_unlock(&client->map.mutex);
+	unmap_mapping_range(mapping, MYDEV_MAP_POOL, MYDEV_MAP_RING, 1);
 }

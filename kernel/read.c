@@ -1,74 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What leaves the queue of a client towards its reader, as bytes or as records.
+ * What a reader gets out of the log.
  *
- * While a reader copies, rx_lock is not held, so packets stay in the queue
- * until their bytes are at the caller's and are merely pinned meanwhile: a
- * fault in the middle loses nothing, and a pool that runs dry can take a packet
- * away from a client that holds up others even then.
+ * While a reader copies, rx_lock is not held, and the cursor stays where it is until the
+ * bytes are at the caller's: a fault in the middle loses nothing. The buffers are pinned
+ * meanwhile, so a tail that passes them does not free them, and what was copied out of
+ * them counts as read.
  */
 #include <linux/minmax.h>
 #include <linux/sched/signal.h>
-#include <linux/uaccess.h>
 #include <linux/uio.h>
 
-#include "mydev.h"
-
-/* Entries that a reader pins at once; bounds the stack that read() needs. */
-#define MYDEV_READ_BATCH 16
-
-/* Records begin at multiples of this. */
-#define MYDEV_RECORD_ALIGN 8
+#include "read.h"
+#include "trace.h"
 
 /**
- * struct mydev_batch - what one round of copying works on
- * @pkts: entries, packets with a reference to their buffer; the first packet
- *	without its bytes that are read already
- * @data: where the bytes of a packet are, NULL if it has none
- * @nr: how many of @pkts
- * @mode: MYDEV_MODE_* that the round goes by
- * @partial: the first packet lacks bytes that are read already
- */
-struct mydev_batch {
-	struct mydev_packet pkts[MYDEV_READ_BATCH];
-	const u8 *data[MYDEV_READ_BATCH];
-	unsigned int nr;
-	u32 mode;
-	bool partial;
-};
-
-static u32 mydev_record_payload(const struct mydev_packet *pkt)
-{
-	switch (pkt->type) {
-	case MYDEV_RECORD_GAP:
-		return sizeof(struct mydev_gap_record);
-	case MYDEV_RECORD_EVENT:
-		return sizeof(struct mydev_event_record);
-	default:
-		return pkt->length;
-	}
-}
-
-static size_t mydev_record_size(const struct mydev_packet *pkt)
-{
-	return ALIGN(sizeof(struct mydev_packet_header) +
-			     mydev_record_payload(pkt),
-		     MYDEV_RECORD_ALIGN);
-}
-
-/* Bytes of the caller's buffer that an entry takes. */
-static size_t mydev_batch_need(const struct mydev_batch *batch,
-			       const struct mydev_packet *pkt)
-{
-	if (batch->mode == MYDEV_MODE_PACKET)
-		return mydev_record_size(pkt);
-	return pkt->type == MYDEV_RECORD_PACKET ? pkt->length : 0;
-}
-
-/**
- * mydev_read_gap() - a gap is next
- * @client: a member
- * @batch: receives the gap's record in packet mode
+ * mydev_read_gap() - read the gap that is next
+ * @client: a subscriber
+ * @batch: gets it in packet mode
  * @want: bytes that the caller can take
  * @report: whether a stream may report it now, which ends it
  *
@@ -78,45 +27,88 @@ static size_t mydev_batch_need(const struct mydev_batch *batch,
 static int mydev_read_gap(struct mydev_client *client,
 			  struct mydev_batch *batch, size_t want, bool report)
 {
-	struct mydev_packet *pkt = &batch->pkts[0];
-
-	if (batch->mode == MYDEV_MODE_STREAM) {
-		if (report) {
-			client->gap.packets = 0;
-			mydev_client_left(client);
-		}
-		return -ENOBUFS;
+	batch->gap_seq = client->next.seq;
+	if (batch->mode == MYDEV_MODE_PACKET)
+		return mydev_record_size(sizeof(struct mydev_gap_record)) > want
+			       ? -EMSGSIZE
+			       : 0;
+	if (report) {
+		trace_mydev_drop(client, batch->gap_seq, batch->gap.seq,
+				 batch->gap.bytes);
+		client->next = mydev_place_at(client->dev, client->cursor);
+		mydev_client_looked(client);
 	}
-
-	*pkt = mydev_gap_entry(&client->gap);
-	if (mydev_record_size(pkt) > want)
-		return -EMSGSIZE;
-	batch->nr = 1;
-	return 0;
+	return -ENOBUFS;
 }
 
 /**
- * mydev_read_pin() - look at the entries that the next copy needs
- * @client: a member, its read_mutex held
- * @batch: receives them; mydev_read_unpin() drops its references
+ * mydev_read_pin_entries() - pin the entries that the next copy needs
+ * @client: a subscriber, settled, without a gap
+ * @batch: receives them
+ * @want: bytes that the caller can take, not 0
+ *
+ * Context: rx_lock held.
+ */
+static void mydev_read_pin_entries(struct mydev_client *client,
+				   struct mydev_batch *batch, size_t want)
+{
+	struct mydev_device *dev = client->dev;
+	u64 end = mydev_cursor_end(client, &dev->log);
+	u32 done = 0;
+	unsigned int n;
+
+	batch->position = client->cursor;
+	for (n = 0; n < MYDEV_READ_BATCH && client->cursor + n != end; n++) {
+		struct mydev_entry *entry = &batch->entries[n];
+		struct mydev_buffer *buf;
+		size_t need;
+
+		*entry = *mydev_log_at(&dev->log, client->cursor + n);
+		if (!n) {
+			done = client->next.bytes - entry->bytes;
+			batch->partial = done;
+			entry->offset += done;
+			entry->length -= done;
+		} else if (entry->type == MYDEV_RECORD_EVENT) {
+			/* It may be none for this client. */
+			break;
+		}
+		need = mydev_batch_need(batch, entry);
+		if (batch->mode == MYDEV_MODE_PACKET ? need > want : !want)
+			break;
+		batch->data[n] = NULL;
+		buf = mydev_entry_buffer(&dev->pool, entry);
+		if (buf) {
+			mydev_buffer_get(buf);
+			batch->data[n] =
+				buf->data + (entry->offset - buf->map_offset);
+		}
+		want -= min(want, need);
+	}
+	batch->nr = n;
+}
+
+/**
+ * mydev_read_pin() - pin what the next copy needs
+ * @client: a subscriber, its read_mutex held
+ * @batch: receives it; mydev_read_unpin() drops its references
  * @want: bytes that the caller can take, not 0
  * @first: nothing was copied by this read yet, so a gap may be reported, and
  *	the mode be chosen: one read returns bytes or records, not both
  *
  * Return: 0, or -ENOBUFS for a gap, -EMSGSIZE for a record that does not fit,
  * -EAGAIN if the mode has changed, -EBUSY if the client takes its packets from
- * memory, or what mydev_client_end() says of the empty queue.
+ * memory, or what mydev_client_end() says of an empty stream.
  */
 static int mydev_read_pin(struct mydev_client *client,
 			  struct mydev_batch *batch, size_t want, bool first)
 {
 	struct mydev_device *dev = client->dev;
-	struct mydev_buffer *buf;
-	unsigned int i, n;
 	int ret = 0;
 
 	spin_lock_irq(&dev->rx_lock);
 	batch->nr = 0;
+	batch->gap.seq = 0;
 	if (client->revoked) {
 		ret = -ESTALE;
 		goto out;
@@ -125,48 +117,30 @@ static int mydev_read_pin(struct mydev_client *client,
 		ret = -EBUSY;
 		goto out;
 	}
-	mydev_client_unlap(client);
+	/* In this order: what an evicted client has lost does not depend on who asks. */
+	mydev_cursor_settle(client);
+	mydev_client_readmit(client);
 	if (!first && client->mode != batch->mode) {
 		ret = -EAGAIN;
 		goto out;
 	}
 	batch->mode = client->mode;
-	batch->partial = client->head_offset;
+	batch->clock = client->clock;
 
-	mydev_queue_settle_gap(client);
-	if (client->gap.packets) {
+	if (mydev_cursor_gap(client, &batch->gap)) {
 		ret = mydev_read_gap(client, batch, want, first);
 		goto out;
 	}
-
-	n = kfifo_out_peek(&client->queue.fifo, batch->pkts, MYDEV_READ_BATCH);
-	if (!n) {
+	/* Nothing is pinned where there are still more: the next round goes on. */
+	if (client->mode == MYDEV_MODE_PACKET &&
+	    mydev_cursor_skip_old(client, MYDEV_LOG_BATCH))
+		goto out;
+	if (mydev_cursor_empty(client)) {
 		ret = mydev_client_end(client);
 		goto out;
 	}
-
-	if (batch->partial) {
-		batch->pkts[0].offset += client->head_offset;
-		batch->pkts[0].length -= client->head_offset;
-	}
-	for (i = 0; i < n; i++) {
-		struct mydev_packet *pkt = &batch->pkts[i];
-		size_t need = mydev_batch_need(batch, pkt);
-
-		if (pkt->type == MYDEV_RECORD_GAP)
-			break;
-		if (batch->mode == MYDEV_MODE_PACKET ? need > want : !want)
-			break;
-		buf = mydev_packet_buffer(&dev->pool, pkt);
-		batch->data[i] = NULL;
-		if (buf) {
-			mydev_buffer_get(buf);
-			batch->data[i] = buf->data + (pkt->offset - buf->place);
-		}
-		want -= min(want, need);
-	}
-	batch->nr = i;
-	if (!i)
+	mydev_read_pin_entries(client, batch, want);
+	if (!batch->nr)
 		ret = -EMSGSIZE;
 out:
 	spin_unlock_irq(&dev->rx_lock);
@@ -175,54 +149,48 @@ out:
 
 /**
  * mydev_read_consume() - account for an entry, or a part of it, that was read
- * @client: a member
- * @pkt: an entry as mydev_read_pin() returned it
+ * @client: a subscriber
+ * @entry: an entry as mydev_read_pin() returned it
+ * @position: of it
  * @bytes: how many of its payload bytes were read
  * @whole: it was read to its end
+ *
+ * The cursor may be further by now: then the gap that it has passed begins later.
  *
  * Context: rx_lock held.
  */
 static void mydev_read_consume(struct mydev_client *client,
-			       const struct mydev_packet *pkt, u32 bytes,
-			       bool whole)
+			       const struct mydev_entry *entry, u64 position,
+			       u32 bytes, bool whole)
 {
-	struct mydev_packet head;
-
-	if (pkt->type == MYDEV_RECORD_GAP) {
-		/* It can only have grown meanwhile, at its end. */
-		client->gap.packets -= pkt->gap.packets;
-		client->gap.bytes -= pkt->gap.bytes;
-		client->gap.seq += pkt->gap.packets;
+	if (whole)
+		client->cursor = max(client->cursor, position + 1);
+	/* Without a byte, it may have been skipped by now. */
+	if (entry->type != MYDEV_RECORD_PACKET ||
+	    entry->seq != client->next.seq)
 		return;
-	}
+	client->read_bytes += bytes;
+	client->next.bytes += bytes;
+	client->read_packets += whole;
+	client->next.seq += whole;
+}
 
-	if (pkt->type == MYDEV_RECORD_PACKET) {
-		client->read_bytes += bytes;
-		client->read_packets += whole;
-	}
-	if (kfifo_peek(&client->queue.fifo, &head) && head.type == pkt->type &&
-	    head.seq == pkt->seq && head.time == pkt->time) {
-		client->head_offset = whole ? 0 : client->head_offset + bytes;
-		if (whole)
-			mydev_queue_pop(client, &head);
+/* The record of a gap was read; it can only have grown meanwhile, at its end. */
+static void mydev_read_consume_gap(struct mydev_client *client,
+				   const struct mydev_batch *batch)
+{
+	trace_mydev_drop(client, batch->gap_seq, batch->gap.seq,
+			 batch->gap.bytes);
+	/* Without a byte, they may have been skipped by now. */
+	if (client->next.seq != batch->gap_seq)
 		return;
-	}
-
-	/* Taken away during the copy: what was copied is not lost after all. */
-	if (pkt->type == MYDEV_RECORD_PACKET) {
-		client->lost_bytes -= bytes;
-		client->gap.bytes -= bytes;
-		if (whole) {
-			client->lost_packets--;
-			client->gap.packets--;
-			client->gap.seq = pkt->seq + 1;
-		}
-	}
+	client->next.seq += batch->gap.seq;
+	client->next.bytes += batch->gap.bytes;
 }
 
 /**
- * mydev_read_unpin() - drop what mydev_read_pin() returned
- * @client: a member, its read_mutex held
+ * mydev_read_unpin() - drop the references of mydev_read_pin()
+ * @client: a subscriber, its read_mutex held
  * @batch: the entries
  * @copied: bytes that the caller has got
  */
@@ -236,27 +204,32 @@ static void mydev_read_unpin(struct mydev_client *client,
 
 	spin_lock_irq(&dev->rx_lock);
 	/* Of a client that was revoked meanwhile nothing is left to count. */
+	if (batch->gap.seq && copied && !client->revoked)
+		mydev_read_consume_gap(client, batch);
 	for (i = 0; i < batch->nr && !client->revoked; i++) {
-		const struct mydev_packet *pkt = &batch->pkts[i];
-		size_t need = mydev_batch_need(batch, pkt);
+		const struct mydev_entry *entry = &batch->entries[i];
+		size_t need = mydev_batch_need(batch, entry);
 
 		if (copied >= need) {
-			mydev_read_consume(client, pkt, pkt->length, true);
+			mydev_read_consume(client, entry, batch->position + i,
+					   entry->length, true);
 			copied -= need;
 		} else {
 			/* A record that is not whole was not read. */
 			if (batch->mode == MYDEV_MODE_STREAM && copied)
-				mydev_read_consume(client, pkt, copied, false);
+				mydev_read_consume(client, entry,
+						   batch->position + i, copied,
+						   false);
 			break;
 		}
 	}
 	for (i = 0; i < batch->nr; i++) {
-		buf = mydev_packet_buffer(&dev->pool, &batch->pkts[i]);
+		buf = mydev_entry_buffer(&dev->pool, &batch->entries[i]);
 		if (buf)
 			mydev_buffer_put(&dev->pool, buf);
 	}
-	mydev_client_left(client);
-	hungry = mydev_rx_hungry(dev);
+	mydev_client_looked(client);
+	hungry = mydev_rx_needs_refill(dev);
 	spin_unlock_irq(&dev->rx_lock);
 
 	if (hungry)
@@ -264,175 +237,57 @@ static void mydev_read_unpin(struct mydev_client *client,
 }
 
 /**
- * mydev_read_record() - copy one record
- * @batch: the batch that it is in
- * @index: of its entry
- * @to: where to, with room for it
+ * mydev_ring_kick() - look at the cursor of a program now, and refill a stopped ring
+ * @client: any client
  *
- * Return: bytes copied, less than the record's size after a fault.
+ * Context: any in which rx_lock may be taken, without it.
+ * Return: 0 if there are entries or more may come; else why none will, or
+ * -EINVAL in another mode.
  */
-static size_t mydev_read_record(const struct mydev_batch *batch,
-				unsigned int index, struct iov_iter *to)
+int mydev_ring_kick(struct mydev_client *client)
 {
-	static const u8 zeros[MYDEV_RECORD_ALIGN];
-	const struct mydev_packet *pkt = &batch->pkts[index];
-	struct mydev_packet_header header = {
-		.record_size = mydev_record_size(pkt),
-		.header_size = sizeof(header),
-		.type = pkt->type,
-		.length = mydev_record_payload(pkt),
-		.sequence = pkt->seq,
-	};
-	union {
-		struct mydev_gap_record gap;
-		struct mydev_event_record event;
-	} u;
-	const void *payload = &u;
-	size_t padding = header.record_size - sizeof(header) - header.length;
-	size_t copied;
+	struct mydev_device *dev = client->dev;
+	unsigned long flags;
+	bool hungry;
+	int ret;
 
-	switch (pkt->type) {
-	case MYDEV_RECORD_GAP:
-		u.gap.packets = pkt->gap.packets;
-		u.gap.bytes = pkt->gap.bytes;
-		break;
-	case MYDEV_RECORD_EVENT:
-		header.timestamp_ns = pkt->time;
-		u.event.event = pkt->event;
-		u.event.status = pkt->status;
-		break;
-	default:
-		header.timestamp_ns = pkt->time;
-		header.flags = pkt->flags;
-		header.status = pkt->status;
-		if (batch->partial && !index)
-			header.flags |= MYDEV_PACKET_PARTIAL;
-		payload = batch->data[index];
+	spin_lock_irqsave(&dev->rx_lock, flags);
+	if (client->mode != MYDEV_MODE_RING) {
+		spin_unlock_irqrestore(&dev->rx_lock, flags);
+		return client->revoked ? -ESTALE : -EINVAL;
 	}
+	mydev_cursor_settle(client);
+	mydev_client_looked(client);
+	ret = mydev_client_end(client);
+	if (ret == -EAGAIN ||
+	    (!mydev_cursor_empty(client) && !client->ring.error))
+		ret = 0;
+	hungry = mydev_rx_needs_refill(dev);
+	spin_unlock_irqrestore(&dev->rx_lock, flags);
 
-	copied = copy_to_iter(&header, sizeof(header), to);
-	if (copied == sizeof(header) && header.length)
-		copied += copy_to_iter(payload, header.length, to);
-	if (copied == sizeof(header) + header.length && padding)
-		copied += copy_to_iter(zeros, padding, to);
-	return copied;
+	if (hungry)
+		mydev_rx_refill(dev);
+	return ret;
 }
 
-/**
- * mydev_read_run() - join what lies next to each other
- * @batch: the batch
- * @first: index of the first packet of the run, with at least one byte
- * @length: bytes of the run
- *
- * Small packets are packed one behind the other, so for a byte stream one copy
- * can do for many.
- *
- * Return: index of the first entry behind the run.
- */
-static unsigned int mydev_read_run(const struct mydev_batch *batch,
-				   unsigned int first, size_t *length)
+static bool mydev_read_is_done(const struct mydev_client *client)
 {
-	const struct mydev_packet *pkt = &batch->pkts[first];
-	unsigned int i = first + 1;
-
-	*length = pkt->length;
-	for (; i < batch->nr; i++) {
-		const struct mydev_packet *next = &batch->pkts[i];
-
-		if (next->type != MYDEV_RECORD_PACKET ||
-		    next->buffer != pkt->buffer ||
-		    next->offset != pkt->offset + *length)
-			break;
-		*length += next->length;
-	}
-	return i;
-}
-
-/**
- * mydev_read_stream() - copy a batch as bytes
- * @batch: the batch
- * @to: where to
- * @wanted: bytes that should have been copied
- *
- * Return: bytes copied.
- */
-static size_t mydev_read_stream(const struct mydev_batch *batch,
-				struct iov_iter *to, size_t *wanted)
-{
-	size_t copied = 0, length;
-	unsigned int i = 0;
-
-	while (i < batch->nr && copied == *wanted) {
-		const struct mydev_packet *pkt = &batch->pkts[i];
-		const u8 *data = batch->data[i];
-
-		if (pkt->type != MYDEV_RECORD_PACKET || !pkt->length) {
-			i++;
-			continue;
-		}
-		i = mydev_read_run(batch, i, &length);
-		*wanted += min(length, iov_iter_count(to));
-		copied += copy_to_iter(data, length, to);
-	}
-	return copied;
-}
-
-/**
- * mydev_read_records() - copy a batch as records
- * @batch: the batch; all of its records fit
- * @to: where to
- * @wanted: bytes that should have been copied
- *
- * Return: bytes copied of whole records: the caller gets no part of one.
- */
-static size_t mydev_read_records(const struct mydev_batch *batch,
-				 struct iov_iter *to, size_t *wanted)
-{
-	size_t copied = 0;
-	unsigned int i;
-
-	for (i = 0; i < batch->nr; i++) {
-		size_t size = mydev_record_size(&batch->pkts[i]);
-
-		*wanted += size;
-		if (mydev_read_record(batch, i, to) < size)
-			break;
-		copied += size;
-	}
-	return copied;
-}
-
-/**
- * mydev_read_fault_in() - get the pages that the caller's buffer lacks
- * @to: where the next copy goes
- * @need: bytes of it
- * @mode: of the client: a byte stream goes on with any, a record needs all
- *
- * Context: process context, nothing pinned: it may take as long as it likes.
- * Return: true if another try makes sense.
- */
-static bool mydev_read_fault_in(struct iov_iter *to, size_t need, u32 mode)
-{
-	size_t missing;
-
-	if (!user_backed_iter(to))
-		return false;
-	missing = fault_in_iov_iter_writeable(to, need);
-	return mode == MYDEV_MODE_PACKET ? !missing : missing < need;
+	return READ_ONCE(client->cursor) == READ_ONCE(client->dev->log.head);
 }
 
 /**
  * mydev_read_copy() - copy what is queued
- * @client: a member, its read_mutex held
+ * @client: a subscriber, its read_mutex held
  * @to: where to, not empty
  *
- * Return: bytes copied if any were, else -EFAULT, or what mydev_read_pin()
- * says. Nothing that was not copied is consumed.
+ * Return: bytes copied if any were, else -EFAULT, -ERESTARTSYS, or what
+ * mydev_read_pin() says. Nothing that was not copied is consumed.
  */
 static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
 {
-	/* Many kernels clear the stack, and this is 900 bytes of it. */
+	/* Many kernels clear the stack, and this is 1,200 bytes of it. */
 	struct mydev_batch batch __uninitialized;
+	unsigned int faults = 0;
 	ssize_t done = 0;
 
 	while (iov_iter_count(to)) {
@@ -443,9 +298,11 @@ static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
 		if (ret)
 			return done ?: ret;
 
-		/* Nobody may keep buffers by not serving a page fault. */
+		/* A page fault that is not served must not keep buffers. */
 		pagefault_disable();
-		if (batch.mode == MYDEV_MODE_PACKET)
+		if (batch.gap.seq)
+			copied = mydev_read_gap_record(&batch, to, &wanted);
+		else if (batch.mode == MYDEV_MODE_PACKET)
 			copied = mydev_read_records(&batch, to, &wanted);
 		else
 			copied = mydev_read_stream(&batch, to, &wanted);
@@ -453,13 +310,25 @@ static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
 		mydev_read_unpin(client, &batch, copied);
 
 		done += copied;
+		if (copied)
+			faults = 0;
 		if (copied < wanted) {
 			/* The rest of a record that is not whole. */
 			iov_iter_revert(to, room - iov_iter_count(to) - copied);
-			if (!mydev_read_fault_in(to, wanted - copied,
-						 batch.mode))
-				return done ?: -EFAULT;
+			ret = mydev_read_fault_in(to, wanted - copied,
+						  batch.mode, ++faults);
+			if (ret)
+				return done ?: ret;
+			/* It was not all yet, also where a signal is pending. */
+			continue;
 		}
+		/*
+		 * As long as the device sends, this could go on. A look without the
+		 * lock does: what it misses is for the next read().
+		 */
+		if (done &&
+		    (mydev_read_is_done(client) || signal_pending(current)))
+			break;
 	}
 	return done;
 }
@@ -480,7 +349,7 @@ ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
 {
 	ssize_t ret;
 
-	if (!client->member)
+	if (!client->subscriber)
 		return -EOPNOTSUPP;
 	if (!iov_iter_count(to))
 		return 0;
@@ -494,14 +363,19 @@ ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
 
 	mydev_client_demand(client);
 	do {
-		/* A watermark is for those who wait, so it is waited for. */
+		/* The watermark is for blocking reads. */
 		ret = nonblock ? 0
 			       : wait_event_interruptible(
 					 client->wait,
 					 mydev_client_ready(client));
 		if (!ret)
 			ret = mydev_read_copy(client, to);
-	} while (ret == -EAGAIN && !nonblock);
+		if (ret != -EAGAIN || nonblock)
+			break;
+		/* What is there may have no bytes, again and again. */
+		if (signal_pending(current))
+			ret = -ERESTARTSYS;
+	} while (ret == -EAGAIN);
 
 	mutex_unlock(&client->read_mutex);
 	return ret;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The receive ring: a fixed number of bulk IN transfers that are always in
- * flight while somebody wants data and there is memory to put it.
+ * flight while there are users and free buffers.
  *
  * A completed transfer gives its full buffer to the clients, takes a free one
- * from the pool and goes straight back. Where the pool is dry the transfer
- * stays idle, and whoever frees a buffer next submits it. While no transfer is
+ * from the pool and goes straight back. Where the pool is empty the transfer
+ * stays idle, and the next one that frees a buffer submits it. While no transfer is
  * in flight, the host does not ask the device for data, and the device waits:
  * that is the flow control of USB bulk, and nothing is lost by it.
  *
- * When the ring runs and when not is in run.c.
+ * When the ring runs and when not is in rx_run.c.
  */
 
 #include "mydev.h"
@@ -18,66 +18,48 @@
 /* The first retry comes at once, the second after this, each next doubled. */
 #define MYDEV_RX_BACKOFF_MS 10
 
+/* The device, the interface or the host controller is on its way out. */
+static bool mydev_rx_is_leaving(int status)
+{
+	return status == -ESHUTDOWN || status == -ENODEV;
+}
+
+/* Context: rx_lock held. The first of them is the cause. */
+static void mydev_rx_note_error(struct mydev_device *dev, int status)
+{
+	struct mydev_rx *rx = &dev->rx;
+
+	if (rx->error)
+		return;
+	rx->error = mydev_rx_is_leaving(status) ? -EPROTO : status;
+	rx->error_id = dev->last_id;
+}
+
 /**
- * mydev_rx_trouble() - the ring cannot go on: have the work mend it
+ * mydev_rx_schedule_recovery() - stop resubmitting and have the work recover
  * @dev: the device; its ring is running, or the work itself is trying
  * @status: why, a negative errno
  *
  * Context: rx_lock held, interrupts off.
  */
-void mydev_rx_trouble(struct mydev_device *dev, int status)
+void mydev_rx_schedule_recovery(struct mydev_device *dev, int status)
 {
 	struct mydev_rx *rx = &dev->rx;
 	unsigned int delay = 0;
 
 	rx->state = MYDEV_STATE_RECOVERING;
-	rx->error = status;
+	mydev_rx_note_error(dev, status);
 	rx->failures++;
-	if (status == -EPIPE)
-		rx->halted = true;
 	if (rx->failures > 1 && rx->failures <= MYDEV_RX_MAX_FAILURES)
-		delay = MYDEV_RX_BACKOFF_MS << (rx->failures - 2);
+		delay = msecs_to_jiffies(MYDEV_RX_BACKOFF_MS
+					 << (rx->failures - 2));
+	/* As a rule that comes, and the ring is not to start before. */
+	if (mydev_rx_is_leaving(status))
+		delay = max_t(unsigned int, delay, MYDEV_UNPLUG_GRACE);
 
 	if (!dev->gone)
-		schedule_delayed_work(&rx->work, msecs_to_jiffies(delay));
+		schedule_delayed_work(&rx->work, delay);
 }
-
-static bool mydev_rx_has_room(struct mydev_device *dev, unsigned int in_flight)
-{
-	struct mydev_rx *rx = &dev->rx;
-
-	if (rx->room < in_flight)
-		rx->room = mydev_clients_room(dev);
-	return rx->room >= in_flight &&
-	       (dev->pool.nr_free || mydev_clients_reclaim(dev));
-}
-
-/**
- * mydev_rx_may_fly() - may so many transfers be in flight?
- * @dev: the device
- * @in_flight: their number, with the one in question
- *
- * Context: rx_lock held, interrupts off.
- * Return: true if there is a buffer, and every client that must not lose
- * anything has room for what the transfers bring.
- */
-bool mydev_rx_may_fly(struct mydev_device *dev, unsigned int in_flight)
-{
-	/* With a dry pool and rings, there is nothing to be found before a look. */
-	if ((dev->pool.nr_free || !dev->nr_rings) &&
-	    mydev_rx_has_room(dev, in_flight))
-		return true;
-	/*
-	 * A look at all tails is for when half of the transfers are idle. Where it
-	 * is known that there is more to be had, callers count on it.
-	 */
-	if (!dev->nr_rings ||
-	    (in_flight > DIV_ROUND_UP(dev->rx.nr, 2) && !dev->rings_behind))
-		return false;
-	mydev_rings_sync(dev);
-	return mydev_rx_has_room(dev, in_flight);
-}
-EXPORT_SYMBOL_IF_KUNIT(mydev_rx_may_fly);
 
 /**
  * mydev_rx_arm() - give a transfer a buffer
@@ -93,32 +75,15 @@ static bool mydev_rx_arm(struct mydev_device *dev,
 	struct mydev_rx *rx = &dev->rx;
 
 	if (rx->state != MYDEV_STATE_RUNNING ||
-	    !mydev_rx_may_fly(dev, rx->in_flight))
+	    !mydev_rx_can_submit(dev, rx->in_flight))
 		return false;
-	transfer->buf = mydev_buffer_fly(&dev->pool);
-	rx->stalled = false;
+	transfer->buf = mydev_buffer_get_free(&dev->pool);
+	rx->blocked = false;
 	return true;
 }
 
 /**
- * mydev_rx_dry() - no transfer can be in flight until somebody reads
- * @dev: the device; its ring is running
- *
- * Where there are clients in ring mode, the caller has to try to refill once
- * more: one may have given something back before it could see that it has to
- * tell us.
- *
- * Context: rx_lock held, interrupts off.
- */
-void mydev_rx_dry(struct mydev_device *dev)
-{
-	mydev_clients_flush(dev);
-	mydev_rings_tell(dev);
-	mydev_rx_watch(dev);
-}
-
-/**
- * mydev_rx_retire() - a transfer stays idle
+ * mydev_rx_retire() - put a transfer on the idle list
  * @dev: the device
  * @transfer: counted as in flight, without a buffer
  *
@@ -131,22 +96,27 @@ static void mydev_rx_retire(struct mydev_device *dev,
 
 	list_add(&transfer->list, &rx->idle);
 	rx->in_flight--;
+	/* Waiters look under the lock that we hold. */
+	if (waitqueue_active(&rx->quiet))
+		wake_up(&rx->quiet);
 	if (rx->in_flight)
 		return;
 
 	trace_mydev_stop(dev);
-	/* Who waits looks at in_flight under the lock that we hold. */
-	if (waitqueue_active(&rx->quiet))
-		wake_up(&rx->quiet);
-	/* Where it could go on, it is no client that stops it. */
-	if (rx->state != MYDEV_STATE_RUNNING || mydev_rx_may_fly(dev, 1))
+	if (unlikely(rx->lost)) {
+		rx->lost = false;
+		if (!dev->gone)
+			mod_delayed_work(system_percpu_wq, &rx->work, 0);
+	}
+	/* Not a flow-control stop. */
+	if (rx->state != MYDEV_STATE_RUNNING || mydev_rx_can_submit(dev, 1))
 		return;
 	dev->counters.ring_stops++;
-	mydev_rx_dry(dev);
+	mydev_rx_starved(dev);
 }
 
 /**
- * mydev_rx_submit() - put an armed transfer in flight
+ * mydev_rx_submit() - submit an armed transfer
  * @dev: the device
  * @transfer: armed, in the caller's hands
  *
@@ -167,11 +137,11 @@ static bool mydev_rx_submit(struct mydev_device *dev,
 		return true;
 
 	spin_lock_irqsave(&dev->rx_lock, flags);
-	mydev_buffer_land(transfer->buf);
+	mydev_buffer_complete(transfer->buf);
 	mydev_buffer_put(&dev->pool, transfer->buf);
 	transfer->buf = NULL;
 	/*
-	 * -EPERM: poisoned by a stop. The other three: the device or the
+	 * -EPERM: blocked by a stop. The other three: the device or the
 	 * interface is on its way out, and disconnect comes next.
 	 */
 	if (rx->state == MYDEV_STATE_RUNNING && ret != -EPERM &&
@@ -181,7 +151,7 @@ static bool mydev_rx_submit(struct mydev_device *dev,
 			&dev->dev,
 			"cannot submit a receive transfer (%d), will try again\n",
 			ret);
-		mydev_rx_trouble(dev, ret);
+		mydev_rx_schedule_recovery(dev, ret);
 	}
 	mydev_rx_retire(dev, transfer);
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
@@ -189,77 +159,108 @@ static bool mydev_rx_submit(struct mydev_device *dev,
 }
 
 /**
- * mydev_rx_status() - what the end of a transfer means for the ring
+ * mydev_rx_status() - act on the status of a transfer
  * @dev: the device
- * @status: of the URB
+ * @status: of the URB, checked
+ * @true_end: it is not one that was made up
  *
  * Context: rx_lock held, interrupts off.
  */
-static void mydev_rx_status(struct mydev_device *dev, int status)
+static void mydev_rx_status(struct mydev_device *dev, int status, bool true_end)
 {
+	struct mydev_rx *rx = &dev->rx;
+
 	switch (status) {
 	case 0:
-		dev->rx.failures = 0;
+		rx->failures = 0;
 		return;
-	case -ENOENT: /* poisoned by a stop */
+	case -ENOENT: /* taken back by a stop */
 	case -ECONNRESET:
-	case -ESHUTDOWN: /* the device, the interface or the host */
-	case -ENODEV:    /* controller is on its way out */
 		return;
 	}
 
-	dev->counters.errors++;
+	/* Whatever the ring is doing: that is so until it is mended. */
+	rx->needs_clear = true;
+	if (status == -EPIPE)
+		rx->halted = true;
+	/* An unplug begins like this as well, and is no error. */
+	if (true_end)
+		rx->suspects++;
+	else
+		dev->counters.errors++;
 	/* One error is enough; the transfers behind it share its fate. */
-	if (dev->rx.state != MYDEV_STATE_RUNNING)
+	if (rx->state != MYDEV_STATE_RUNNING) {
+		if (rx->state == MYDEV_STATE_RECOVERING)
+			mydev_rx_note_error(dev, status);
 		return;
-	dev_warn_ratelimited(&dev->dev, "%s (%d), will try again\n",
-			     status == -EPIPE ? "the device stalled"
-					      : "receive error",
-			     status);
-	mydev_rx_trouble(dev, status);
+	}
+	if (!mydev_rx_is_leaving(status))
+		dev_warn_ratelimited(&dev->dev, "%s (%d), will try again\n",
+				     status == -EPIPE ? "the device stalled"
+						      : "receive error",
+				     status);
+	mydev_rx_schedule_recovery(dev, status);
 }
 
 /**
- * mydev_rx_deliver() - hand what a transfer brought to the clients
+ * mydev_rx_continues() - check whether a message goes on in the next packet
  * @dev: the device
- * @urb: the transfer's URB
- * @buf: held by the caller, who lets go of it here
+ * @urb: the transfer's URB, checked
+ * @cut: a stop has taken it back
+ *
+ * What a stop cuts is whole packets of the endpoint, and a short one ends a message.
+ *
+ * Return: true if it does, or may.
+ */
+static bool mydev_rx_continues(const struct mydev_device *dev,
+			       const struct urb *urb, bool cut)
+{
+	if (urb->actual_length == urb->transfer_buffer_length)
+		return true;
+	return cut && dev->info.ep_in_max_packet &&
+	       !(urb->actual_length % dev->info.ep_in_max_packet);
+}
+
+/**
+ * mydev_rx_deliver() - append the bytes of a transfer to the log
+ * @dev: the device
+ * @urb: the transfer's URB, checked
+ * @buf: the reference of the caller, which goes to the log or is dropped
  *
  * Context: rx_lock held, interrupts off.
  */
-static void mydev_rx_deliver(struct mydev_device *dev, const struct urb *urb,
-			     struct mydev_buffer *buf)
+void mydev_rx_deliver(struct mydev_device *dev, const struct urb *urb,
+		      struct mydev_buffer *buf)
 {
-	struct mydev_packet pkt = {
+	bool cut = urb->status == -ENOENT || urb->status == -ECONNRESET;
+	struct mydev_entry entry = {
 		.length = urb->actual_length,
-		.status = urb->status,
+		.status = cut ? 0 : urb->status,
 	};
 	struct mydev_buffer *pack;
 	u32 offset = 0;
 
-	/* A stop of the ring is nothing that happened to the packet. */
-	if (pkt.status == -ENOENT)
-		pkt.status = 0;
-	if (pkt.length == urb->transfer_buffer_length)
-		pkt.flags = MYDEV_PACKET_CONTINUES;
-	if (unlikely(dev->exchange))
-		mydev_exchange_feed(dev, buf->data, pkt.length,
-				    !pkt.flags && !urb->status);
+	if (mydev_rx_continues(dev, urb, cut))
+		entry.flags = MYDEV_PACKET_CONTINUES;
+	if (unlikely(dev->transaction))
+		mydev_transaction_feed(dev, buf->data, entry.length,
+				       !entry.flags && !entry.status);
 
-	if (pkt.length) {
-		pack = mydev_buffer_pack(&dev->pool, buf, pkt.length, &offset);
-		if (pack) {
-			pkt.packed = true;
-			buf = pack;
-		}
-		mydev_packet_place(&dev->pool, &pkt, buf, offset);
+	if (entry.length) {
+		pack = mydev_buffer_pack(&dev->pool, buf, entry.length,
+					 &offset);
+		buf = pack ?: buf;
+		buf->last = dev->log.head;
+		mydev_entry_set_buffer(&dev->pool, &entry, buf, offset);
+	} else {
+		mydev_buffer_put(&dev->pool, buf);
 	}
-	mydev_clients_deliver(dev, &pkt);
-	mydev_buffer_put(&dev->pool, buf);
+	mydev_deliver(dev, &entry);
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_rx_deliver);
 
 /**
- * mydev_rx_complete() - a receive transfer has ended
+ * mydev_rx_complete() - handle the end of a receive transfer
  * @urb: its URB
  *
  * Whatever the status, bytes that came are delivered: a transfer that was cut
@@ -273,28 +274,28 @@ void mydev_rx_complete(struct urb *urb)
 	struct mydev_device *dev = transfer->dev;
 	struct mydev_buffer *buf = transfer->buf;
 	unsigned long flags;
-	bool again, hungry;
+	bool again, hungry, true_end;
 
 	spin_lock_irqsave(&dev->rx_lock, flags);
 	trace_mydev_complete(dev, urb);
-	mydev_buffer_land(buf);
+	true_end = mydev_urb_check(urb, dev->rx.state != MYDEV_STATE_RUNNING);
+	mydev_buffer_complete(buf);
 	if (urb->actual_length || !urb->status)
 		mydev_rx_deliver(dev, urb, buf);
 	else
 		mydev_buffer_put(&dev->pool, buf);
 	transfer->buf = NULL;
 
-	mydev_rx_status(dev, urb->status);
+	mydev_rx_status(dev, urb->status, true_end);
 	again = mydev_rx_arm(dev, transfer);
 	if (!again)
 		mydev_rx_retire(dev, transfer);
 	/*
-	 * Nobody else does it when programs give back memory without a call. Where
-	 * there is none left, a transfer that is still in flight looks again.
+	 * Programs in ring mode free buffers without a system call, so transfers that
+	 * are idle for want of them are looked after from here, too.
 	 */
-	hungry = dev->nr_rings &&
-		 (!dev->rx.in_flight || (again && dev->pool.nr_free)) &&
-		 mydev_rx_hungry(dev);
+	hungry = dev->nr_rings && (again || !dev->rx.in_flight) &&
+		 mydev_rx_needs_refill(dev);
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
 
 	if (again)
@@ -304,41 +305,24 @@ void mydev_rx_complete(struct urb *urb)
 }
 
 /**
- * mydev_rx_hungry() - are there transfers that could fly, and do not?
+ * mydev_rx_needs_refill() - check whether transfers are idle that need not be
  * @dev: the device
  *
  * Context: rx_lock held.
  * Return: true if there are.
  */
-bool mydev_rx_hungry(struct mydev_device *dev)
+bool mydev_rx_needs_refill(struct mydev_device *dev)
 {
-	/* Without a free buffer too: those who may drop can give one back. */
+	/* Without a free buffer, too: the log may have one that nobody needs. */
 	return dev->rx.state == MYDEV_STATE_RUNNING &&
 	       !list_empty(&dev->rx.idle);
 }
 
 /**
- * mydev_rx_retry() - is it worth to try once more?
- * @dev: the device; a transfer could not fly
- *
- * Context: rx_lock held.
- * Return: true if so.
- */
-static bool mydev_rx_retry(struct mydev_device *dev)
-{
-	if (!dev->nr_rings || dev->rx.state != MYDEV_STATE_RUNNING)
-		return false;
-	/* There is more to be had than was taken at once. */
-	if (dev->rings_behind)
-		return true;
-	return !dev->rx.in_flight && mydev_rings_tell(dev);
-}
-
-/**
- * mydev_rx_refill() - put as many idle transfers in flight as there are buffers
+ * mydev_rx_refill() - submit as many idle transfers as there are buffers
  * @dev: the device
  *
- * For those who freed a buffer, and to start the ring.
+ * Called after a buffer was freed, and to start the ring.
  *
  * Context: any, without rx_lock.
  */
@@ -358,11 +342,13 @@ void mydev_rx_refill(struct mydev_device *dev)
 			list_del(&transfer->list);
 			if (rx->in_flight == 1) {
 				trace_mydev_start(dev);
-				mydev_rings_tell(dev);
+				mydev_rings_update_flags(dev);
 			}
 		} else {
 			rx->in_flight--;
-			again = transfer && mydev_rx_retry(dev);
+			/* A program may have given back before it could know. */
+			again = transfer && rx->state == MYDEV_STATE_RUNNING &&
+				!rx->in_flight && mydev_rings_update_flags(dev);
 			transfer = NULL;
 		}
 		spin_unlock_irqrestore(&dev->rx_lock, flags);

@@ -90,14 +90,15 @@ MYDEV_SENT(send_errors, dev->tx.errors);
 static int mydev_store_geometry(struct device *device,
 				const struct mydev_geometry *geometry)
 {
-	int ret = mydev_rx_set_geometry(to_mydev(device), geometry);
+	int ret = mydev_rx_set_geometry(to_mydev(device), NULL, geometry);
 
 	if (ret == -ERANGE)
 		dev_notice(
 			device,
-			"limits: %u transfers, %u bytes each, a pool of %llu bytes and at least transfers + 2 buffers\n",
+			"limits: %u transfers, %u bytes each, a pool of %llu bytes and at least transfers + 2 buffers, a log of %u to %u entries\n",
 			geometry->max_transfers, geometry->max_transfer_size,
-			geometry->max_pool_bytes);
+			geometry->max_pool_bytes, MYDEV_MIN_LOG,
+			geometry->max_log_entries);
 	return ret;
 }
 
@@ -149,6 +150,30 @@ static ssize_t transfer_size_store(struct device *device,
 }
 static DEVICE_ATTR_RW(transfer_size);
 
+static ssize_t log_entries_show(struct device *device,
+				struct device_attribute *attr, char *buf)
+{
+	struct mydev_geometry geometry;
+
+	mydev_rx_get_geometry(to_mydev(device), &geometry);
+	return sysfs_emit(buf, "%u\n", geometry.log_entries);
+}
+
+static ssize_t log_entries_store(struct device *device,
+				 struct device_attribute *attr, const char *buf,
+				 size_t count)
+{
+	struct mydev_geometry geometry;
+	int ret;
+
+	mydev_rx_get_geometry(to_mydev(device), &geometry);
+	ret = kstrtou32(buf, 0, &geometry.log_entries);
+	if (!ret)
+		ret = mydev_store_geometry(device, &geometry);
+	return ret ?: count;
+}
+static DEVICE_ATTR_RW(log_entries);
+
 static ssize_t pool_bytes_show(struct device *device,
 			       struct device_attribute *attr, char *buf)
 {
@@ -173,16 +198,16 @@ static ssize_t pool_bytes_store(struct device *device,
 }
 static DEVICE_ATTR_RW(pool_bytes);
 
-static ssize_t stall_ms_show(struct device *device,
-			     struct device_attribute *attr, char *buf)
+static ssize_t block_timeout_ms_show(struct device *device,
+				     struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%u\n",
-			  READ_ONCE(to_mydev(device)->rx.stall_ms));
+			  READ_ONCE(to_mydev(device)->rx.block_timeout_ms));
 }
 
-static ssize_t stall_ms_store(struct device *device,
-			      struct device_attribute *attr, const char *buf,
-			      size_t count)
+static ssize_t block_timeout_ms_store(struct device *device,
+				      struct device_attribute *attr,
+				      const char *buf, size_t count)
 {
 	struct mydev_device *dev = to_mydev(device);
 	u32 value;
@@ -191,10 +216,10 @@ static ssize_t stall_ms_store(struct device *device,
 	ret = kstrtou32(buf, 0, &value);
 	if (ret)
 		return ret;
-	mydev_rx_set_stall(dev, value);
+	mydev_rx_set_block_timeout(dev, value);
 	return count;
 }
-static DEVICE_ATTR_RW(stall_ms);
+static DEVICE_ATTR_RW(block_timeout_ms);
 
 static const char *const mydev_state_names[] = {
 	[MYDEV_STATE_IDLE] = "idle",
@@ -232,9 +257,10 @@ static struct attribute *mydev_attrs[] = {
 	&dev_attr_ep_out_max_packet.attr,
 	&dev_attr_transfers.attr,
 	&dev_attr_transfer_size.attr,
+	&dev_attr_log_entries.attr,
 	&dev_attr_pool_bytes.attr,
 	&dev_attr_pool_buffers.attr,
-	&dev_attr_stall_ms.attr,
+	&dev_attr_block_timeout_ms.attr,
 	&dev_attr_clients.attr,
 	&dev_attr_in_flight.attr,
 	&dev_attr_state.attr,
@@ -259,9 +285,10 @@ static umode_t mydev_attr_visible(struct kobject *kobj, struct attribute *attr,
 		 attr == &dev_attr_ep_in_max_packet.attr ||
 		 attr == &dev_attr_transfers.attr ||
 		 attr == &dev_attr_transfer_size.attr ||
+		 attr == &dev_attr_log_entries.attr ||
 		 attr == &dev_attr_pool_bytes.attr ||
 		 attr == &dev_attr_pool_buffers.attr ||
-		 attr == &dev_attr_stall_ms.attr ||
+		 attr == &dev_attr_block_timeout_ms.attr ||
 		 attr == &dev_attr_in_flight.attr)
 		visible = dev->has_in;
 	else if (attr == &dev_attr_ep_out.attr ||

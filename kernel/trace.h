@@ -51,55 +51,57 @@ DEFINE_EVENT(mydev_transfer, mydev_complete,
 	     TP_PROTO(const struct mydev_device *dev, const struct urb *urb),
 	     TP_ARGS(dev, urb));
 
-/* A packet goes to all members. */
+/* A packet is appended for all subscribers. */
 TRACE_EVENT(mydev_deliver,
 
 	TP_PROTO(const struct mydev_device *dev,
-		 const struct mydev_packet *pkt),
+		 const struct mydev_entry *pkt),
 	TP_ARGS(dev, pkt),
 	TP_STRUCT__entry(
 		__field(u32, index)
 		__field(u64, seq)
 		__field(u32, length)
-		__field(u32, members)
-		__field(bool, packed)
+		__field(u32, subscribers)
 	),
 	TP_fast_assign(
 		__entry->index = dev->info.index;
 		__entry->seq = pkt->seq;
 		__entry->length = pkt->length;
-		__entry->members = dev->nr_members;
-		__entry->packed = pkt->packed;
+		__entry->subscribers = dev->nr_subscribers;
 	),
-	TP_printk("mydev%u seq=%llu length=%u members=%u packed=%d",
+	TP_printk("mydev%u seq=%llu length=%u subscribers=%u",
 		  __entry->index, __entry->seq, __entry->length,
-		  __entry->members, __entry->packed)
+		  __entry->subscribers)
 );
 
-/* A client loses a packet, or the rest of one. */
+/* A client is told of packets that it has lost, the rest of one among them. */
 TRACE_EVENT(mydev_drop,
 
-	TP_PROTO(const struct mydev_client *client, u64 seq, u32 bytes),
-	TP_ARGS(client, seq, bytes),
+	TP_PROTO(const struct mydev_client *client, u64 seq, u64 packets,
+		 u64 bytes),
+	TP_ARGS(client, seq, packets, bytes),
 	TP_STRUCT__entry(
 		__field(u32, index)
 		__field(pid_t, pid)
 		__field(u64, seq)
-		__field(u32, bytes)
+		__field(u64, packets)
+		__field(u64, bytes)
 		__field(u32, policy)
-		__field(bool, lapped)
+		__field(bool, evicted)
 	),
 	TP_fast_assign(
 		__entry->index = client->dev->info.index;
 		__entry->pid = client->pid;
 		__entry->seq = seq;
+		__entry->packets = packets;
 		__entry->bytes = bytes;
 		__entry->policy = client->policy;
-		__entry->lapped = client->lapped;
+		__entry->evicted = client->evicted;
 	),
-	TP_printk("mydev%u client=%d seq=%llu bytes=%u policy=%u lapped=%d",
-		  __entry->index, __entry->pid, __entry->seq, __entry->bytes,
-		  __entry->policy, __entry->lapped)
+	TP_printk("mydev%u client=%d seq=%llu packets=%llu bytes=%llu policy=%u evicted=%d",
+		  __entry->index, __entry->pid, __entry->seq,
+		  __entry->packets, __entry->bytes, __entry->policy,
+		  __entry->evicted)
 );
 
 DECLARE_EVENT_CLASS(mydev_ring,

@@ -2,80 +2,130 @@
 /*
  * When a client is woken, and what for.
  *
- * Whoever sleeps has put itself on client->wait before it looks at the queue
- * under rx_lock, and whoever changes the queue looks for sleepers under that
- * lock: so no wake-up falls in between. For the same reason a wake-up need not
- * be repeated until somebody has looked, or some time has passed.
+ * A client is in dev->sleepers from the moment on in which one of its waiters may sleep;
+ * only those are looked at when an entry is appended. A waiter is on client->wait before
+ * it looks under rx_lock, and that look puts the client there; the waker looks for
+ * waiters under that lock: so no wake-up is lost.
+ *
+ * A woken client is in dev->woken until one of its waiters has looked. Where many
+ * programs share few processors, one that was woken gets many packets before it runs, and
+ * to wake it for each of them would be a large part of what a packet costs. It may die
+ * instead while another one sleeps on the same epoll, or never look: so less than two
+ * ticks after more has come, it is woken once more, even if another waiter of the same
+ * client has looked since.
  */
 #include <linux/jiffies.h>
-#include <linux/poll.h>
 #include <linux/sched.h>
 
 #include "mydev.h"
 
-#define MYDEV_POLL_IN   (EPOLLIN | EPOLLRDNORM)
-#define MYDEV_POLL_GONE (EPOLLHUP | EPOLLERR)
-
-/**
- * mydev_client_end() - why an empty queue will stay empty
- * @client: a member
- *
- * Context: rx_lock held.
- * Return: -EAGAIN if it will not, -ESTALE if the client was revoked, -ENODEV
- * after an unplug, -EIO after the device failed for good, -EPROTO after the
- * program has put nonsense into its ring.
- */
-int mydev_client_end(const struct mydev_client *client)
+/* When the oldest entry has waited for as long as it may. */
+static ktime_t mydev_client_due(const struct mydev_client *client)
 {
-	if (client->revoked)
-		return -ESTALE;
-	if (client->ring_error)
-		return client->ring_error;
-	switch (client->dev->rx.state) {
-	case MYDEV_STATE_GONE:
-		return -ENODEV;
-	case MYDEV_STATE_FAILED:
-		return -EIO;
-	default:
-		return -EAGAIN;
-	}
+	const struct mydev_log *log = &client->dev->log;
+
+	return ktime_add(ns_to_ktime(mydev_log_at(log, client->cursor)->time),
+			 client->latency);
 }
 
 /**
- * mydev_client_worth() - is there enough to wake the reader for?
- * @client: a member
+ * mydev_client_should_wake() - check whether there is enough to wake a reader for
+ * @client: a subscriber
  *
  * Context: rx_lock held.
  * Return: true if there is.
  */
-static bool mydev_client_worth(struct mydev_client *client)
+bool mydev_client_should_wake(struct mydev_client *client)
 {
-	const struct mydev_rx *rx = &client->dev->rx;
+	const struct mydev_device *dev = client->dev;
+	const struct mydev_rx *rx = &dev->rx;
+	struct mydev_place at, gap;
 
-	/* Nearly always, and asked for each packet and client. */
-	if (client->watermark <= 1 && !kfifo_is_empty(&client->queue.fifo))
+	mydev_cursor_settle(client);
+	if (mydev_client_end(client) != -EAGAIN)
 		return true;
-	if (client->gap.packets || mydev_queue_has_gap(client) ||
-	    mydev_client_end(client) != -EAGAIN)
-		return true;
-	/*
-	 * In stream mode, what is queued may have no bytes after a switch from
-	 * packet mode: the reader takes it out, and waits on.
-	 */
-	if (kfifo_is_empty(&client->queue.fifo))
+	if (mydev_cursor_empty(client))
 		return false;
-	return client->due ||
-	       mydev_client_queued_bytes(client) >= client->watermark ||
-	       /* A ring that has stopped brings no more. */
-	       (rx->state == MYDEV_STATE_RUNNING && !rx->in_flight);
+	/* A ring that has stopped brings no more, nor does a full client get any. */
+	if (client->watermark <= 1 || client->keep ||
+	    (rx->state == MYDEV_STATE_RUNNING && !rx->in_flight))
+		return true;
+	/* Of a program in ring mode, the tail has passed the cursor. */
+	if (client->mode == MYDEV_MODE_RING
+		    ? client->cursor != client->ring.cursor
+		    : mydev_cursor_gap(client, &gap))
+		return true;
+	at = mydev_place_at(dev, client->cursor);
+	if (dev->counters.bytes - max(at.bytes, client->next.bytes) >=
+	    client->watermark)
+		return true;
+	return client->latency &&
+	       ktime_compare(ktime_get(), mydev_client_due(client)) >= 0;
+}
+
+/* What is there waits for more, but not for ever. Context: rx_lock held. */
+static void mydev_client_start_timer(struct mydev_client *client)
+{
+	if (!client->latency || hrtimer_is_queued(&client->wake.timer))
+		return;
+	mydev_cursor_settle(client);
+	if (client->cursor != client->dev->log.head)
+		hrtimer_start(&client->wake.timer, mydev_client_due(client),
+			      HRTIMER_MODE_ABS_SOFT);
 }
 
 /**
- * mydev_client_ready() - would a blocking read return at once?
- * @client: a member
+ * mydev_client_arm() - have a client looked at when something comes
+ * @client: a subscriber; a waiter of it may sleep from now on
+ * @each: the waiter may not look after a wake-up
  *
- * Context: process context, takes rx_lock: a waker changes the queue and looks
- * for waiters under that lock, so no wake-up can be missed.
+ * Context: rx_lock held.
+ */
+void mydev_client_arm(struct mydev_client *client, bool each)
+{
+	if (client->revoked)
+		return;
+	list_move_tail(&client->wake.list, &client->dev->sleepers);
+	client->wake.woken = false;
+	client->wake.each |= each;
+	mydev_client_start_timer(client);
+}
+
+static void mydev_client_disarm(struct mydev_client *client)
+{
+	list_del_init(&client->wake.list);
+	client->wake.woken = false;
+	client->wake.each = false;
+}
+
+/* Context: rx_lock held. */
+static bool mydev_client_has_waiter(struct mydev_client *client)
+{
+	/* Sampled under the lock that waiters look under. */
+	return waitqueue_active(&client->wait) || client->fasync;
+}
+
+/**
+ * mydev_client_looked() - note that a waiter has looked, or a reader taken something
+ * @client: any client
+ *
+ * Context: rx_lock held.
+ */
+void mydev_client_looked(struct mydev_client *client)
+{
+	if (!client->wake.woken)
+		return;
+	if (mydev_client_has_waiter(client))
+		mydev_client_arm(client, false);
+	else
+		mydev_client_disarm(client);
+}
+
+/**
+ * mydev_client_ready() - check whether a blocking read would return at once
+ * @client: a subscriber
+ *
+ * Context: process context; takes rx_lock. The caller may sleep on the answer.
  * Return: true if it would.
  */
 bool mydev_client_ready(struct mydev_client *client)
@@ -84,219 +134,173 @@ bool mydev_client_ready(struct mydev_client *client)
 	bool ready;
 
 	spin_lock_irq(&dev->rx_lock);
-	client->woken = false;
-	ready = client->mode == MYDEV_MODE_RING || mydev_client_worth(client);
+	ready = client->mode == MYDEV_MODE_RING ||
+		mydev_client_should_wake(client);
+	if (ready)
+		mydev_client_looked(client);
+	else
+		mydev_client_arm(client, false);
 	spin_unlock_irq(&dev->rx_lock);
 	return ready;
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_ready);
 
-/* Context: rx_lock held. */
-static void mydev_client_wake_up(struct mydev_client *client, __poll_t events)
+/* Context: rx_lock held. Wake again after a tick. */
+static void mydev_clients_start_timer(struct mydev_device *dev)
 {
-	/* Sampled under the lock that sleepers look at the queue under. */
-	if (waitqueue_active(&client->wait))
-		wake_up_interruptible_poll(&client->wait, events);
+	struct hrtimer *timer = &dev->rx.wake_timer;
+
+	if (!hrtimer_is_queued(timer))
+		hrtimer_start(timer, ns_to_ktime(TICK_NSEC),
+			      HRTIMER_MODE_REL_SOFT);
 }
 
 /* Context: rx_lock held. */
-static void mydev_client_signal(struct mydev_client *client, int band)
+static void mydev_client_wake_up(struct mydev_client *client)
 {
-	/* Most have none, and are spared the call. */
-	if (client->fasync)
-		kill_fasync(&client->fasync, SIGIO, band);
+	/* Sampled under the lock that waiters look under. */
+	if (waitqueue_active(&client->wait))
+		wake_up_interruptible_poll(&client->wait, MYDEV_POLL_IN);
+	client->wake.at = jiffies;
+	client->wake.head = client->dev->log.head;
 }
 
 /**
- * mydev_client_wake() - tell readers, pollers and receivers of SIGIO
+ * mydev_client_notify() - wake the waiters of a client if it is worth it
+ * @client: in dev->sleepers, or the call does nothing
+ *
+ * Context: rx_lock held, interrupts off.
+ */
+void mydev_client_notify(struct mydev_client *client)
+{
+	if (list_empty(&client->wake.list) || client->wake.woken)
+		return;
+	if (!mydev_client_has_waiter(client)) {
+		mydev_client_disarm(client);
+		return;
+	}
+	if (!mydev_client_should_wake(client)) {
+		mydev_client_start_timer(client);
+		return;
+	}
+	/* Most have none, and are spared the call. */
+	if (client->fasync)
+		kill_fasync(&client->fasync, SIGIO, POLL_IN);
+	mydev_client_wake_up(client);
+	if (client->wake.each || client->fasync)
+		return;
+	list_move_tail(&client->wake.list, &client->dev->woken);
+	client->wake.woken = true;
+}
+
+/**
+ * mydev_sleepers_notify() - wake who sleeps, and has something to read
+ * @dev: the device; something has come, or nothing more will for now
+ *
+ * Context: rx_lock held, interrupts off.
+ */
+void mydev_sleepers_notify(struct mydev_device *dev)
+{
+	struct mydev_client *client, *next;
+
+	/* Those that were woken before, and have not looked. */
+	if (!list_empty(&dev->woken))
+		mydev_clients_start_timer(dev);
+	list_for_each_entry_safe(client, next, &dev->sleepers, wake.list)
+		mydev_client_notify(client);
+}
+
+/* A tick ago there was a wake-up, and something has come since. */
+static enum hrtimer_restart mydev_clients_timer(struct hrtimer *timer)
+{
+	struct mydev_device *dev =
+		container_of(timer, struct mydev_device, rx.wake_timer);
+	struct mydev_client *client, *next;
+	unsigned long flags;
+	bool again = false;
+
+	spin_lock_irqsave(&dev->rx_lock, flags);
+	list_for_each_entry_safe(client, next, &dev->woken, wake.list) {
+		if (client->wake.head == dev->log.head)
+			continue;
+		/* It was woken only since the timer was started. */
+		if (!time_after(jiffies, client->wake.at))
+			again = true;
+		else if (!mydev_client_has_waiter(client))
+			mydev_client_disarm(client);
+		else if (mydev_client_should_wake(client))
+			mydev_client_wake_up(client);
+		else
+			mydev_client_arm(client, false);
+	}
+	/* One waiter has looked, and maybe not the one that was woken. */
+	list_for_each_entry(client, &dev->sleepers, wake.list) {
+		if (client->wake.head == dev->log.head)
+			continue;
+		if (!time_after(jiffies, client->wake.at))
+			again = true;
+		else if (mydev_client_has_waiter(client) &&
+			 mydev_client_should_wake(client))
+			mydev_client_wake_up(client);
+	}
+	if (again)
+		mydev_clients_start_timer(dev);
+	spin_unlock_irqrestore(&dev->rx_lock, flags);
+	return HRTIMER_NORESTART;
+}
+
+/**
+ * mydev_clients_wake_init() - initialize the timer of repeated wake-ups
+ * @dev: new
+ */
+void mydev_clients_wake_init(struct mydev_device *dev)
+{
+	INIT_LIST_HEAD(&dev->sleepers);
+	INIT_LIST_HEAD(&dev->woken);
+	hrtimer_setup(&dev->rx.wake_timer, mydev_clients_timer, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_REL_SOFT);
+}
+
+/* The oldest entry of a client has waited for as long as it may. */
+static enum hrtimer_restart mydev_client_timer(struct hrtimer *timer)
+{
+	struct mydev_client *client =
+		container_of(timer, struct mydev_client, wake.timer);
+	struct mydev_device *dev = client->dev;
+	unsigned long flags;
+
+	spin_lock_irqsave(&dev->rx_lock, flags);
+	mydev_client_notify(client);
+	spin_unlock_irqrestore(&dev->rx_lock, flags);
+	return HRTIMER_NORESTART;
+}
+
+/**
+ * mydev_client_wake_init() - initialize the wake-ups of a client
+ * @client: new
+ */
+void mydev_client_wake_init(struct mydev_client *client)
+{
+	init_waitqueue_head(&client->wait);
+	INIT_LIST_HEAD(&client->wake.list);
+	hrtimer_setup(&client->wake.timer, mydev_client_timer, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_ABS_SOFT);
+}
+
+/**
+ * mydev_client_wake() - wake everybody that waits for a client, at the end
  * @client: the client
  * @events: what happened
  * @band: the same for SIGIO, POLL_IN, POLL_ERR or POLL_HUP
  *
  * Context: rx_lock held.
  */
-static void mydev_client_wake(struct mydev_client *client, __poll_t events,
-			      int band)
+void mydev_client_wake(struct mydev_client *client, __poll_t events, int band)
 {
-	mydev_client_wake_up(client, events);
-	mydev_client_signal(client, band);
+	/* All of them: there is no next wake-up. */
+	if (waitqueue_active(&client->wait))
+		__wake_up(&client->wait, TASK_INTERRUPTIBLE, 0,
+			  poll_to_key(events));
+	if (client->fasync)
+		kill_fasync(&client->fasync, SIGIO, band);
 }
-
-/**
- * mydev_client_wake_once() - wake those who wait for data, unless it was done
- * @client: a member with data
- *
- * Who was woken looks at the queue before it sleeps again. Where many programs
- * share few processors, one that was woken gets many packets before it runs, and
- * to wake it for each of them is a large part of what a packet costs.
- *
- * It may be killed instead, and somebody else may sleep behind the same epoll, of
- * whom nothing is known here: so a packet of a later tick wakes once more.
- *
- * Context: rx_lock held.
- */
-static void mydev_client_wake_once(struct mydev_client *client)
-{
-	mydev_client_signal(client, POLL_IN);
-	if (client->woken && !time_after(jiffies, client->woken_at))
-		return;
-	/* Where nobody sleeps it is true as well: who comes looks first. */
-	mydev_client_wake_up(client, MYDEV_POLL_IN);
-	client->woken = !client->wake_each;
-	client->woken_at = jiffies;
-}
-
-/* What is queued may wait for so long. Context: rx_lock held. */
-static void mydev_client_start_timer(struct mydev_client *client)
-{
-	if (client->latency && !kfifo_is_empty(&client->queue.fifo) &&
-	    !hrtimer_is_queued(&client->timer))
-		hrtimer_start(&client->timer, client->latency,
-			      HRTIMER_MODE_REL_SOFT);
-}
-
-/**
- * mydev_client_arrived() - something is new in the queue of a client
- * @client: a member
- *
- * Wakes the reader, or lets it sleep until it is worth it.
- *
- * Context: rx_lock held, interrupts off.
- */
-void mydev_client_arrived(struct mydev_client *client)
-{
-	if (mydev_client_worth(client))
-		mydev_client_wake_once(client);
-	else
-		mydev_client_start_timer(client);
-}
-
-/**
- * mydev_client_left() - a reader took something out of the queue of a client
- * @client: a member
- *
- * What is left waits for the watermark or the latency bound anew.
- *
- * Context: rx_lock held, interrupts off.
- */
-void mydev_client_left(struct mydev_client *client)
-{
-	client->due = false;
-	client->woken = false;
-	mydev_queue_settle_gap(client);
-	mydev_client_start_timer(client);
-}
-
-/* The oldest packet of a client has waited for as long as it may. */
-static enum hrtimer_restart mydev_client_timer(struct hrtimer *timer)
-{
-	struct mydev_client *client =
-		container_of(timer, struct mydev_client, timer);
-	struct mydev_device *dev = client->dev;
-	unsigned long flags;
-
-	spin_lock_irqsave(&dev->rx_lock, flags);
-	if (!kfifo_is_empty(&client->queue.fifo)) {
-		client->due = true;
-		if (mydev_client_worth(client))
-			mydev_client_wake_once(client);
-	}
-	spin_unlock_irqrestore(&dev->rx_lock, flags);
-	return HRTIMER_NORESTART;
-}
-
-/**
- * mydev_client_wake_init() - nobody sleeps, and nothing waits
- * @client: new
- */
-void mydev_client_wake_init(struct mydev_client *client)
-{
-	init_waitqueue_head(&client->wait);
-	hrtimer_setup(&client->timer, mydev_client_timer, CLOCK_MONOTONIC,
-		      HRTIMER_MODE_REL_SOFT);
-}
-
-/**
- * mydev_client_hang_up() - wake all that sleep in a client that was revoked
- * @client: the client
- *
- * Context: rx_lock held.
- */
-void mydev_client_hang_up(struct mydev_client *client)
-{
-	mydev_client_wake(client, MYDEV_POLL_IN | EPOLLOUT | MYDEV_POLL_GONE,
-			  POLL_HUP);
-}
-
-/**
- * mydev_clients_flush() - nothing more will come until somebody reads
- * @dev: the device; its ring has stopped
- *
- * Whoever waits for more, waits in vain.
- *
- * Context: rx_lock held, interrupts off.
- */
-void mydev_clients_flush(struct mydev_device *dev)
-{
-	struct mydev_client *client;
-
-	list_for_each_entry(client, &dev->clients, list) {
-		if (client->member)
-			mydev_client_arrived(client);
-	}
-}
-
-/**
- * mydev_clients_wake() - the stream has ended: tell every client
- * @dev: the device; gone or failed is set already
- *
- * Context: rx_lock held, interrupts off.
- */
-void mydev_clients_wake(struct mydev_device *dev)
-{
-	struct mydev_client *client;
-	__poll_t events = MYDEV_POLL_IN | EPOLLERR;
-	int band = POLL_ERR;
-
-	if (dev->gone) {
-		events |= EPOLLHUP;
-		band = POLL_HUP;
-	}
-	list_for_each_entry(client, &dev->clients, list)
-		mydev_client_wake(client, events, band);
-	mydev_rings_tell(dev);
-}
-EXPORT_SYMBOL_IF_KUNIT(mydev_clients_wake);
-
-/**
- * mydev_client_poll() - the events of a client
- * @client: the client; the caller is on its wait queue already
- * @wake_each: who waits there may wait on without another look after a wake-up,
- *	so from now on each packet makes one
- *
- * Context: process context; takes rx_lock only, never what a reader holds.
- * Return: EPOLL* bits.
- */
-__poll_t mydev_client_poll(struct mydev_client *client, bool wake_each)
-{
-	struct mydev_device *dev = client->dev;
-	__poll_t events = 0;
-
-	/* Whoever waits has given back what it will. */
-	if (READ_ONCE(client->mode) == MYDEV_MODE_RING)
-		mydev_ring_wake(client);
-	spin_lock_irq(&dev->rx_lock);
-	client->woken = false;
-	client->wake_each |= wake_each;
-	if (client->member && mydev_client_worth(client))
-		events |= MYDEV_POLL_IN;
-	if (dev->gone || client->revoked)
-		events |= MYDEV_POLL_GONE;
-	else if (dev->rx.state == MYDEV_STATE_FAILED || client->ring_error)
-		events |= EPOLLERR;
-	spin_unlock_irq(&dev->rx_lock);
-	if (client->writer)
-		events |= mydev_tx_poll(client);
-	return events;
-}
-EXPORT_SYMBOL_IF_KUNIT(mydev_client_poll);

@@ -62,7 +62,7 @@ def packets(run, size):
 
 def memory(run, _):
     yield "bytes/client", run["client_bytes"]
-    yield "bytes/client without ring", run["client_bytes"] - run["entries_bytes"]
+    yield "bytes/client of page tables", run["table_bytes"]
 
 
 METRICS = {
@@ -86,15 +86,16 @@ def read_stamps(path):
     return sorted(int(line) for line in path.read_text().split())
 
 
-def latency_figures(machine, peer, run, out):
-    name = peer.replace(" ", "-")
-    seen = read_stamps(out / f"latency-{name}.seen")[READY:]
-    waits = latencies(read_stamps(out / f"latency-{name}.done"), seen)
+def latency_metrics(peer, number, run, out):
+    """Yields what the run of that number says; nothing where too little was seen."""
+    name = f"latency-{peer.replace(' ', '-')}.{number}"
+    seen = read_stamps(out / f"{name}.seen")[READY:]
+    waits = latencies(read_stamps(out / f"{name}.done"), seen)
     if len(waits) < 500:
         return
     waits = sorted(wait / run["ticks_us"] for wait in waits)
     for metric, part in (("median us", 0.5), ("99% us", 0.99)):
-        yield Figure(machine, "latency", peer, 0, metric, waits[int(part * len(waits))], 0.0, len(waits))
+        yield metric, waits[int(part * len(waits))]
 
 
 def collect(machine, out):
@@ -102,13 +103,14 @@ def collect(machine, out):
     result = []
     for (scene, peer, setting), runs in load_runs(out / "runs.tsv").items():
         values = defaultdict(list)
-        for run in runs:
+        for number, run in enumerate(runs, 1):
             for make in METRICS[scene]:
                 for metric, value in make(run, setting):
                     values[metric].append(value)
+            if scene == "latency":
+                for metric, value in latency_metrics(peer, number, run, out):
+                    values[metric].append(value)
         result += [summary(machine, scene, peer, setting, metric, v) for metric, v in values.items()]
-        if scene == "latency":
-            result += latency_figures(machine, peer, runs[0], out)
     return result
 
 

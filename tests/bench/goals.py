@@ -35,10 +35,13 @@ def ratio(figures, what, goal, ours, theirs, metric=RATE, scene="one", at_most=F
 
 
 def extra_memory(figures):
-    value = figures.get(ICOUNT, "memory", RING, "bytes/client without ring")
-    found = "not measured" if value is None else f"{value / KIB:.1f} KiB"
-    return Verdict("memory of one more ring client, besides its entries", found, "at most 64 KiB",
-                   value is not None and value <= 64 * KIB)
+    """One more reader, and what a ring client costs beyond that."""
+    read, ring = (figures.get(ICOUNT, "memory", peer, "bytes/client") for peer in (READ, RING))
+    known = None not in (read, ring)
+    for what, value, limit in (("memory of one more reader", read, 8),
+                               ("memory of one more ring client, beyond that", known and ring - read, 4)):
+        found = f"{value / KIB:.1f} KiB" if known else "not measured"
+        yield Verdict(what, found, f"at most {limit} KiB", known and value <= limit * KIB)
 
 
 def order(figures):
@@ -70,10 +73,11 @@ def judge(figures):
     if "out" in scenes:
         verdicts.append(ratio(figures, "write / libusb async", 1.5, ("mydev write", 0), (ASYNC, 0), scene="out"))
     if "clients" in scenes:
-        verdicts.append(ratio(figures, "cost of 16 ring clients / of one", 1.5, (RING, 16), (RING, 1), "busy us/MiB",
-                              "clients", at_most=True))
+        for number, goal in ((16, 1.2), (64, 2.0)):
+            verdicts.append(ratio(figures, f"cost of {number} ring clients / of one", goal, (RING, number), (RING, 1),
+                                  "busy us/MiB", "clients", at_most=True))
     if "memory" in scenes:
-        verdicts.append(extra_memory(figures))
+        verdicts += extra_memory(figures)
     if "latency" in scenes:
         for peer in (READ, RING):
             for metric, name in (("median us", "median"), ("99% us", "99th percentile")):

@@ -4,7 +4,8 @@
  * divides what the kernel has less of by their number.
  *
  * What counts is the kernel's free pages, whatever memory was asked for with:
- * pages, slabs, vmalloc, page tables of mappings. All clients are in this one
+ * pages, slabs, vmalloc. Page tables are the program's: as much as it touches of what it
+ * maps, and told apart. All clients are in this one
  * process, so that it is not the memory of processes that is measured. Free pages
  * that processors keep for themselves are no part of MemFree, thousands of them,
  * so they are added; the kernel counts lazily, so it is told to count now.
@@ -25,7 +26,7 @@ static int usage(FILE *to)
 {
 	fprintf(to, "Usage: memory read|ring NODE CLIENTS\n"
 		    "Says how many bytes each of CLIENTS more clients of NODE takes, and how many\n"
-		    "of them are the entries of its ring.\n");
+		    "more go into the page tables of its mappings.\n");
 	return to == stdout ? 0 : 2;
 }
 
@@ -70,6 +71,23 @@ static int free_memory(long long *bytes)
 	return pages ? 0 : fail("nr_free_pages", ENOENT);
 }
 
+/* Of this process. */
+static int page_tables(long long *bytes)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	long long kib = -1;
+	char line[128];
+
+	if (!file)
+		return fail("/proc/self/status", errno);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "VmPTE: %lld kB", &kib) == 1)
+			break;
+	fclose(file);
+	*bytes = kib * 1024;
+	return kib < 0 ? fail("VmPTE", ENOENT) : 0;
+}
+
 /* A reader that has asked for data. */
 static int open_reader(const char *node)
 {
@@ -95,7 +113,7 @@ static int open_ring(const char *node, struct ring *ring)
 	if (ret)
 		return fail(node, -ret);
 	touch((const char *)ring->shared, ring->map.ring_bytes);
-	touch((const char *)ring->entries, ring->map.entries_bytes);
+	touch((const char *)ring->log, ring->map.log_bytes);
 	touch(ring->pool, ring->map.pool_bytes);
 	return 0;
 }
@@ -103,7 +121,7 @@ static int open_ring(const char *node, struct ring *ring)
 int main(int argc, char **argv)
 {
 	static struct ring rings[FAN_MAX];
-	long long before = 0, after = 0;
+	long long before = 0, after = 0, tables = 0, tables_after = 0;
 	unsigned int nr, i;
 	int is_ring;
 
@@ -119,14 +137,14 @@ int main(int argc, char **argv)
 
 	/* The first one also brings the pool, which is the device's. */
 	for (i = 0; i <= nr; i++) {
-		if (i == 1 && free_memory(&before))
+		if (i == 1 && (page_tables(&tables) || free_memory(&before)))
 			return 1;
 		if (is_ring ? open_ring(argv[2], &rings[i]) : open_reader(argv[2]))
 			return 1;
 	}
-	if (free_memory(&after))
+	if (free_memory(&after) || page_tables(&tables_after))
 		return 1;
-	printf("client_bytes=%lld entries_bytes=%llu\n", (before - after) / nr,
-	       (unsigned long long)(is_ring ? rings[0].map.entries_bytes : 0));
+	tables = tables_after - tables;
+	printf("client_bytes=%lld table_bytes=%lld\n", (before - after - tables) / nr, tables / nr);
 	return 0;
 }

@@ -77,7 +77,7 @@ static int run(void *arg)
 	}
 	m->end = measure_now();
 	m->requests = task->take.packets;
-	if (task->take.gaps || task->ring.seized) {
+	if (task->take.gaps || task->ring.overtaken) {
 		fprintf(stderr, "ring-read: %llu gaps: entries were taken away\n",
 			(unsigned long long)task->take.gaps);
 		return 1;

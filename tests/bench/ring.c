@@ -12,19 +12,21 @@
 
 #include "ring.h"
 
-static uint32_t load_head(struct ring *ring)
+static uint64_t load_head(const struct ring *ring)
 {
-	return atomic_load_explicit((_Atomic uint32_t *)&ring->shared->head, memory_order_acquire);
+	return atomic_load_explicit((const _Atomic uint64_t *)(const void *)&ring->log->head,
+				    memory_order_acquire);
+}
+
+static uint64_t load_tail(const struct ring *ring)
+{
+	return atomic_load_explicit((const _Atomic uint64_t *)(const void *)&ring->log->tail,
+				    memory_order_relaxed);
 }
 
 static uint32_t load_flags(struct ring *ring)
 {
 	return atomic_load_explicit((_Atomic uint32_t *)&ring->shared->flags, memory_order_relaxed);
-}
-
-static _Atomic uint64_t *tail_of(struct ring *ring)
-{
-	return (_Atomic uint64_t *)(void *)&ring->shared->tail;
 }
 
 static int sync_ring(struct ring *ring)
@@ -77,10 +79,11 @@ int ring_start(struct ring *ring)
 	ring->shared = (struct mydev_ring *)at;
 	if (ioctl(ring->fd, MYDEV_IOC_GET_MAP, &ring->map))
 		return -errno;
-	ret = map(ring, PROT_READ, m->entries_bytes, m->entries_offset, &at);
+	ret = map(ring, PROT_READ, m->log_bytes, m->log_offset, &at);
 	if (ret)
 		return ret;
-	ring->entries = at;
+	ring->log = at;
+	ring->entries = (const void *)((const char *)at + m->first_entry);
 	ret = map(ring, PROT_READ, m->pool_bytes, m->pool_offset, &at);
 	if (!ret)
 		ring->pool = at;
@@ -90,68 +93,51 @@ int ring_start(struct ring *ring)
 /* What this entry adds; the bytes are counted, not looked at. */
 static void add(struct ring_take *take, const struct mydev_ring_entry *entry)
 {
-	if (entry->type == MYDEV_RECORD_PACKET) {
-		take->bytes += entry->length;
-		take->packets++;
-	} else if (entry->type == MYDEV_RECORD_GAP) {
-		take->gaps++;
-	}
-}
-
-/*
- * Steps 1 to 4 of the protocol for up to @max entries, from index to the result;
- * the kernel may take entries away at any time, so each copy is checked.
- */
-static uint32_t look(struct ring *ring, uint64_t tail, unsigned int max, struct ring_take *take)
-{
-	uint32_t index = (uint32_t)tail, head = load_head(ring);
-
-	while (index != head && max--) {
-		struct mydev_ring_entry entry = *(
-			const struct mydev_ring_entry *)((const char *)ring->entries +
-							 (size_t)(index & (ring->map.entries - 1)) *
-								 ring->map.entry_size);
-
-		atomic_thread_fence(memory_order_acquire);
-		if (atomic_load_explicit(tail_of(ring), memory_order_relaxed) != tail)
-			break;
-		add(take, &entry);
-		index++;
-	}
-	return index;
+	if (entry->type != MYDEV_RECORD_PACKET)
+		return;
+	take->bytes += entry->length;
+	take->packets++;
 }
 
 int ring_take(struct ring *ring, unsigned int max, struct ring_take *take)
 {
-	for (;;) {
-		uint64_t tail = atomic_load_explicit(tail_of(ring), memory_order_acquire);
-		struct ring_take seen = *take;
-		uint32_t index;
+	struct mydev_ring *shared = ring->shared;
+	uint64_t first = shared->cursor, cursor = first, head = load_head(ring);
+	const struct mydev_ring_entry *last = NULL;
+	struct mydev_ring_entry entry;
+	struct ring_take seen = *take;
 
-		/* Odd: the kernel is at work there, for microseconds. */
-		if (tail >> 32 & 1)
-			continue;
-		index = look(ring, tail, max, &seen);
-		if (index == (uint32_t)tail) {
-			if (atomic_load_explicit(tail_of(ring), memory_order_relaxed) != tail)
-				continue;
-			return load_flags(ring) & MYDEV_RING_ENDED ? sync_ring(ring) : 0;
-		}
-		/* Sequentially consistent: the flags are read behind it. */
-		if (!atomic_compare_exchange_strong(tail_of(ring), &tail,
-						    (tail & ~(uint64_t)UINT32_MAX) | index)) {
-			ring->seized++;
-			continue;
-		}
-		atomic_thread_fence(memory_order_seq_cst);
-		*take = seen;
-		if (load_flags(ring) & MYDEV_RING_NEED_WAKEUP) {
-			int ret = sync_ring(ring);
-
-			return ret ? ret : 1;
-		}
+	for (; cursor < head && max--; cursor++) {
+		last = (const void *)((const char *)ring->entries +
+				      (cursor & (ring->map.entries - 1)) * ring->map.entry_size);
+		entry = *last;
+		/* Lossless: they come one behind the other, but for what was before. */
+		seen.gaps += entry.sequence != shared->sequence + (seen.packets - take->packets);
+		add(&seen, &entry);
+	}
+	if (!last)
+		return load_flags(ring) & MYDEV_RING_ENDED ? sync_ring(ring) : 0;
+	atomic_thread_fence(memory_order_acquire);
+	if (load_tail(ring) > first) {
+		ring->overtaken++;
+		shared->cursor = load_tail(ring);
 		return 1;
 	}
+	shared->sequence = entry.sequence + (entry.type == MYDEV_RECORD_PACKET);
+	shared->bytes = entry.bytes + entry.length;
+	shared->read_packets += seen.packets - take->packets;
+	shared->read_bytes += seen.bytes - take->bytes;
+	/* Sequentially consistent: the flags are read behind it. */
+	atomic_store_explicit((_Atomic uint64_t *)(void *)&shared->cursor, cursor,
+			      memory_order_release);
+	atomic_thread_fence(memory_order_seq_cst);
+	*take = seen;
+	if (load_flags(ring) & MYDEV_RING_NEED_WAKEUP) {
+		int ret = sync_ring(ring);
+
+		return ret ? ret : 1;
+	}
+	return 1;
 }
 
 int ring_wait(struct ring *ring)
@@ -171,7 +157,7 @@ void ring_close(struct ring *ring)
 		munmap(ring->shared, ring->map.ring_bytes);
 	if (ring->pool)
 		munmap((void *)ring->pool, ring->map.pool_bytes);
-	if (ring->entries)
-		munmap((void *)ring->entries, ring->map.entries_bytes);
+	if (ring->log)
+		munmap((void *)ring->log, ring->map.log_bytes);
 	close(ring->fd);
 }

@@ -13,9 +13,10 @@ struct ring {
 	int fd;
 	struct mydev_map map;
 	struct mydev_ring *shared;
+	const struct mydev_log_page *log;
 	const struct mydev_ring_entry *entries;
 	const char *pool;
-	uint64_t seized; /* times that entries were taken away in the meantime */
+	uint64_t overtaken; /* times that entries were taken away in the meantime */
 };
 
 /* What entries brought that were given back. */

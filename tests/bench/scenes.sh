@@ -68,7 +68,7 @@ total_for() {
 # limit of some seconds means nothing.
 clients_mydev() {
 	local nr
-	echo 0 >"/sys/class/mydev/${NODE##*/}/stall_ms"
+	echo 0 >"/sys/class/mydev/${NODE##*/}/block_timeout_ms"
 	for nr in "${CLIENTS[@]}"; do
 		measure "mydev read" "$nr" "$BIN/node-io" --clients "$nr" read $NODE 64K "$(total_for "$nr")"
 		measure "mydev ring" "$nr" "$BIN/ring-read" --clients "$nr" $NODE 128M

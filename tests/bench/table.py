@@ -12,7 +12,7 @@ TITLES = {
     "clients": "MiB/s for all clients together, each of which receives everything",
     "sizes": "packets/s by bytes of a packet",
     "latency": "from a completion to its being seen, us",
-    "memory": "memory of one more client, KiB",
+    "memory": "memory of one more client, and of its page tables, KiB",
 }
 REFERENCE = "libusb async"
 
@@ -75,10 +75,10 @@ def by_metric(metrics, scale=1):
 
 
 def memory(figures, machine, scene):
-    yield line("", ["all of it", "without ring"])
+    yield line("", ["client", "tables"])
     for peer in figures.peers(machine, scene):
         yield line(peer, [f"{figures.get(machine, scene, peer, m) / 1024:.1f}"
-                          for m in ("bytes/client", "bytes/client without ring")])
+                          for m in ("bytes/client", "bytes/client of page tables")])
 
 
 MAKERS = {"clients": clients, "sizes": sizes, "latency": by_metric(["median us", "99% us"]), "memory": memory}

@@ -520,10 +520,13 @@ static void at_once(void **state)
 	done[0] = c[0].done;
 	done[1] = c[1].done;
 	await((c[0].done >= done[0] + 10 && c[1].done >= done[1] + 10) || c[0].error || c[1].error);
-	/* They take turns, however soon one asks again. */
+	/*
+	 * However soon one asks again, the other one is not left behind. A mutex may
+	 * be taken by who is awake just then, but not again and again.
+	 */
 	ahead = (int64_t)(c[0].done - done[0]) - (int64_t)(c[1].done - done[1]);
 	print_message("# one is %d ahead\n", (int)ahead);
-	assert_in_range(ahead + 4, 0, 8);
+	assert_in_range(ahead + 20, 0, 40);
 	c[0].end = c[1].end = true;
 	for (unsigned int i = 0; i < 2; i++) {
 		assert_int_equal(reap(pids[i], 10), 0);

@@ -63,6 +63,23 @@ static void round_trip(void **state)
 	assert_true(same(config_of(fd), GOOD(.watermark = UINT_MAX, .latency_us = UINT_MAX)));
 }
 
+/* A queue is no memory of its own, so everybody can have the longest. */
+static void all_together(void **state)
+{
+	int fd[100];
+
+	(void)state;
+	for (unsigned int i = 0; i < 100; i++) {
+		fd[i] = node_open(O_RDONLY);
+		assert_int_equal(
+			try_config(fd[i], DEPTH(info_of(fd[i]).max_queue_depth, .mode = 0)), 0);
+	}
+	feed(50, "1000");
+	ask(fd[0]);
+	for (unsigned int i = 0; i < 100; i++)
+		await(stats_of(fd[i]).client_queued_packets == 50);
+}
+
 /* Programs that know less, and such that know more, than this kernel. */
 static void sizes(void **state)
 {
@@ -341,6 +358,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PROMISE_DEFAULTS("the settings of a new client", defaults),
 		PROMISE_DEFAULTS("what is set is what is got, for every value", round_trip),
+		PROMISE_DEFAULTS("the longest queue, for a hundred clients", all_together),
 		PROMISE_DEFAULTS("structures that are longer than this kernel's", sizes),
 		PROMISE_DEFAULTS(
 			"each bad value its errno, nothing changed, no packet lost by another",

@@ -3,12 +3,14 @@
  * Control requests and clearing halts: what goes through, what does not, and
  * that nobody who waits for a slow device is in the way of another.
  */
+#include <inttypes.h>
 #include <linux/usb/ch9.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "inject.h"
+#include "records.h"
 #include "requests.h"
 #include "settings.h"
 
@@ -640,6 +642,62 @@ static void halts_and_a_reader(void **state)
 	munmap(w, 2 * sizeof(*w));
 }
 
+#define MESSAGE 30000
+
+struct messages {
+	uint64_t bytes; /* of the one that has not ended */
+	uint64_t whole;
+	uint64_t pieces; /* that were cut off by a stop */
+	uint64_t wrong;
+};
+
+static void join_messages(const struct mydev_packet_header *h, void *arg)
+{
+	struct messages *m = arg;
+
+	if (h->type != MYDEV_RECORD_PACKET)
+		return;
+	m->bytes += h->length;
+	if (h->flags & MYDEV_PACKET_CONTINUES) {
+		m->pieces++;
+		return;
+	}
+	m->wrong += m->bytes != MESSAGE || h->status;
+	m->whole++;
+	m->bytes = 0;
+}
+
+/* A stop may come in the middle of a message; its pieces say so. */
+static void halts_and_messages(void **state)
+{
+	struct waiter *w = shared_memory(sizeof(*w));
+	struct messages m = { .bytes = 0 };
+	int fd = node_open(O_RDONLY);
+	double end = now() + 20;
+	struct records r;
+	pid_t pid;
+
+	(void)state;
+	w->fd = node_open(O_WRONLY);
+	w->value = info_of(fd).ep_in;
+	w->fn = clears_halts;
+	configure(fd, .mode = MYDEV_MODE_PACKET);
+	records_from(&r, next_counter(), stats_of(fd).packets);
+	r.each = join_messages;
+	r.arg = &m;
+	ask(fd);
+	pid = spawn(goes_on, w);
+	feed_forever("30000");
+	/* It depends on the emulated controller how often that happens. */
+	while (m.pieces < 5 && now() < end)
+		take_records(fd, &r, 20, sizeof(buf));
+	assert_return_code(kill(pid, SIGKILL), errno);
+	assert_int_equal(reap(pid, PROMPT), 128 + SIGKILL);
+	print_message("# %" PRIu64 " messages, %" PRIu64 " pieces\n", m.whole, m.pieces);
+	assert_int_equal(m.wrong, 0);
+	munmap(w, sizeof(*w));
+}
+
 static void ended_in_the_midst(void **state)
 {
 	struct waiter *w = shared_memory(2 * sizeof(*w));
@@ -737,6 +795,8 @@ int main(void)
 			halt_of_out),
 		PROMISE("clear halt: what waits to be sent is sent afterwards", in_the_midst),
 		PROMISE("clear halt again and again costs a reader nothing", halts_and_a_reader),
+		PROMISE("clear halt in the midst of messages: their pieces say that they are some",
+			halts_and_messages),
 		PROMISE("killed and unplugged in the midst of requests", ended_in_the_midst),
 		PROMISE("somebody else's lease: EBUSY", leased),
 		PROMISE("a revoked descriptor: ESTALE", revoked),

@@ -20,31 +20,6 @@ static int open_asking(void)
 	return fd;
 }
 
-/* What the driver has to say from now on. */
-static int log_open(void)
-{
-	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	assert_return_code(fd, errno);
-	assert_return_code(lseek(fd, 0, SEEK_END), errno);
-	return fd;
-}
-
-static int log_lines(int fd)
-{
-	char record[8192];
-	int lines = 0;
-	ssize_t n;
-
-	while ((n = read(fd, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
-		if (n <= 0)
-			continue;
-		record[n] = 0;
-		lines += strstr(record, "mydev") != NULL;
-	}
-	return lines;
-}
-
 /* One that is not read would stop the device for the other. */
 static void read_both(int one, struct verifier *v, int two, struct verifier *w)
 {
@@ -128,7 +103,7 @@ static void many_stalls(void **state)
 	}
 	feed(3, "1000");
 	take_packets(fd, &v, 3, 1000);
-	assert_in_range(log_lines(log), 1, lines_allowed(now() - begin));
+	assert_in_range(log_lines(log, ""), 1, lines_allowed(now() - begin));
 }
 
 static int read_until_error(void *arg)
@@ -185,7 +160,7 @@ static void stall_for_good(void **state)
 	nap();
 	assert_stays(!memcmp((again = stats_of(one), &again), &s, sizeof(s)));
 	assert_true(s.errors - errors < 20 * info_of(one).transfers);
-	assert_in_range(log_lines(log), 1, 19);
+	assert_in_range(log_lines(log, ""), 1, 19);
 
 	/* A new start, when the device is good again. */
 	sim_do("stall-always off");
@@ -239,6 +214,129 @@ static void unplugged_while_failing(void **state)
 		unplug();
 		assert_errno(read(fd, buf, 1), ENODEV);
 		assert_int_equal(stats_of(fd).state, MYDEV_STATE_GONE);
+		close(fd);
+		fresh(NULL);
+	}
+}
+
+/* What a record is, where it stands, and how many packets it is about. */
+struct place {
+	unsigned int type;
+	uint64_t sequence;
+	uint64_t packets;
+};
+
+struct order {
+	struct place seen[32];
+	unsigned int n;
+};
+
+static void note_place(const struct mydev_packet_header *h, void *arg)
+{
+	struct mydev_gap_record gap = { .packets = 1 };
+	struct order *o = arg;
+
+	if (h->type == MYDEV_RECORD_GAP)
+		memcpy(&gap, (const char *)h + h->header_size, sizeof(gap));
+	if (o->n < 32)
+		o->seen[o->n++] = (struct place){ h->type, h->sequence, gap.packets };
+}
+
+/*
+ * An event stands where it was, also behind a gap. What a full client loses that drops the
+ * newest is one gap, and what happened meanwhile is lost with it.
+ */
+static void event_behind_gap(void **state)
+{
+	int fd = node_open(O_RDONLY | O_NONBLOCK), newest = node_open(O_RDONLY | O_NONBLOCK);
+	int watcher = open_asking();
+	struct order order = { .n = 0 }, other = { .n = 0 };
+	struct records r;
+	uint64_t s, stalls;
+
+	(void)state;
+	configure(watcher, .policy = MYDEV_POLICY_DROP_OLDEST);
+	configure(fd, .mode = MYDEV_MODE_PACKET, .policy = MYDEV_POLICY_DROP_OLDEST,
+		  .queue_depth = 6);
+	configure(newest, .mode = MYDEV_MODE_PACKET, .policy = MYDEV_POLICY_DROP_NEWEST,
+		  .queue_depth = 4);
+	s = stats_of(fd).packets;
+	stalls = stats_of(fd).stalls;
+	feed(10, "1000");
+	await(stats_of(fd).client_packets == 10);
+	sim_do("stall");
+	await(stats_of(fd).stalls == stalls + 1);
+	feed(3, "1000");
+	await(stats_of(fd).client_packets == 13);
+
+	records_from(&r, next_counter() - 13, s);
+	r.each = note_place;
+	r.arg = &order;
+	assert_null(drain_records(fd, &r));
+	assert_int_equal(order.n, 7);
+	assert_int_equal(order.seen[0].type, MYDEV_RECORD_GAP);
+	assert_int_equal(order.seen[0].sequence, s);
+	assert_int_equal(order.seen[0].packets, 8);
+	for (unsigned int i = 1; i < 7; i++)
+		assert_int_equal(order.seen[i].type,
+				 i == 3 ? MYDEV_RECORD_EVENT : MYDEV_RECORD_PACKET);
+	assert_int_equal(order.seen[3].sequence, s + 10);
+
+	records_from(&r, next_counter() - 13, s);
+	r.each = note_place;
+	r.arg = &other;
+	assert_null(drain_records(newest, &r));
+	assert_int_equal(other.n, 5);
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(other.seen[i].type, MYDEV_RECORD_PACKET);
+	assert_int_equal(other.seen[4].type, MYDEV_RECORD_GAP);
+	assert_int_equal(other.seen[4].sequence, s + 4);
+	assert_int_equal(other.seen[4].packets, 9);
+}
+
+/* Who opens after the end of a stream has had no part in its error. */
+static void event_of_others(void **state)
+{
+	struct order order = { .n = 0 };
+	int fd = open_asking();
+	struct records r;
+	uint64_t stalls;
+
+	(void)state;
+	sim_do("stall-always on");
+	await(stats_of(fd).state == MYDEV_STATE_FAILED);
+	close(fd);
+	sim_do("stall-always off");
+	sim_do("count 0");
+
+	fd = node_open(O_RDONLY);
+	configure(fd, .mode = MYDEV_MODE_PACKET);
+	stalls = stats_of(fd).stalls;
+	records_from(&r, next_counter(), stats_of(fd).packets);
+	r.each = note_place;
+	r.arg = &order;
+	feed(5, "1000");
+	assert_null(read_records(fd, &r, 5, sizeof(buf)));
+	assert_int_equal(order.n, 5);
+	for (unsigned int i = 0; i < 5; i++)
+		assert_int_equal(order.seen[i].type, MYDEV_RECORD_PACKET);
+	/* The halt that was left over was not forgotten with the error. */
+	assert_true(stats_of(fd).stalls > stalls || !sim_is("stalling"));
+}
+
+/* The transfers that an unplug takes back have not failed. */
+static void unplug_is_no_error(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 5; i++) {
+		int fd = open_asking();
+		uint64_t errors;
+
+		feed_forever("1000");
+		await(stats_of(fd).client_packets > 50);
+		errors = stats_of(fd).errors;
+		unplug();
+		assert_int_equal(stats_of(fd).errors, errors);
 		close(fd);
 		fresh(NULL);
 	}
@@ -375,6 +473,11 @@ int main(void)
 			closed_while_recovering),
 		PROMISE("unplugged during recovery and after failure: ENODEV",
 			unplugged_while_failing),
+		PROMISE_DEFAULTS("an event behind a gap, in its place; or in the gap",
+				 event_behind_gap),
+		PROMISE_DEFAULTS("an error is no event for who opens after its stream has ended",
+				 event_of_others),
+		PROMISE("transfers that an unplug takes back are no errors", unplug_is_no_error),
 		PROMISE_DEFAULTS(
 			"a transfer is not submitted: an event of the error in its place, all data",
 			submit_fails),

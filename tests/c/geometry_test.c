@@ -171,27 +171,10 @@ static void beyond_limits(void **state)
 	}
 }
 
-/* Does the log, from where it was, name @limit? */
-static bool log_names(int log, uint64_t limit)
-{
-	char record[8192], number[32];
-	bool found = false;
-	ssize_t n;
-
-	snprintf(number, sizeof(number), " %" PRIu64 " ", limit);
-	while ((n = read(log, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
-		if (n <= 0)
-			continue;
-		record[n] = 0;
-		found |= strstr(record, "mydev") && strstr(record, number);
-	}
-	return found;
-}
-
 /* Who writes to a file gets no structure back: the log tells the limits. */
 static void beyond_limits_in_sysfs(void **state)
 {
-	int fd = node_open(O_RDWR), log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	int fd = node_open(O_RDWR), log = log_open();
 	struct mydev_geometry old = geometry_of(fd);
 	struct {
 		const char *attribute;
@@ -203,15 +186,16 @@ static void beyond_limits_in_sysfs(void **state)
 	};
 
 	(void)state;
-	assert_return_code(log, errno);
 	for (int i = 0; i < 3; i++) {
 		const char *attribute = limits[i].attribute;
-		char number[32];
+		char number[32], limit[32];
 
-		assert_return_code(lseek(log, 0, SEEK_END), errno);
+		/* What earlier tests have caused is none of it. */
+		log_lines(log, "");
 		snprintf(number, sizeof(number), "%" PRIu64, limits[i].limit + 1);
+		snprintf(limit, sizeof(limit), " %" PRIu64 " ", limits[i].limit);
 		assert_int_equal(sysfs_write(attribute, number), ERANGE);
-		if (!log_names(log, limits[i].limit))
+		if (!log_lines(log, limit))
 			fail_msg("%s: the log does not name the limit of %" PRIu64, attribute,
 				 limits[i].limit);
 		assert_int_equal(sysfs_write(attribute, "0"), ERANGE);
@@ -233,10 +217,6 @@ static void bad_arguments(void **state)
 	(void)state;
 	g = wish(4, 4096, 1 << 20);
 	assert_int_equal(try_geometry(reader, &g), EBADF);
-	g.reserved = 1;
-	assert_int_equal(try_geometry(fd, &g), EINVAL);
-	assert_errno(ioctl(fd, MYDEV_IOC_GET_GEOMETRY, &g), EINVAL);
-	g = wish(4, 4096, 1 << 20);
 	g.size--;
 	assert_int_equal(try_geometry(fd, &g), EINVAL);
 	more.g.size = sizeof(more);
@@ -248,6 +228,81 @@ static void bad_arguments(void **state)
 	more.tail = 0;
 	assert_int_equal(try_geometry(fd, &more.g), 0);
 	assert_int_equal(more.g.size, sizeof(more.g));
+}
+
+/* The log has so many, by every account of it. */
+static void expect_log(int fd, uint32_t entries)
+{
+	struct mydev_map map = { .size = sizeof(map) };
+
+	assert_int_equal(geometry_of(fd).log_entries, entries);
+	if (!(info_of(fd).features & MYDEV_FEATURE_RING))
+		return;
+	assert_return_code(ioctl(fd, MYDEV_IOC_GET_MAP, &map), errno);
+	assert_int_equal(map.entries, entries);
+}
+
+static int try_log(int fd, uint32_t entries, struct mydev_geometry *g)
+{
+	*g = geometry_of(fd);
+	g->log_entries = entries;
+	return try_geometry(fd, g);
+}
+
+static void log_entries(void **state)
+{
+	static const struct {
+		uint32_t wanted;
+		uint32_t entries;
+	} good[] = { { 512, 512 }, { 513, 1024 }, { 1000, 1024 }, { 4096, 4096 }, { 4097, 8192 } };
+	int fd = node_open(O_RDWR);
+	struct mydev_geometry g, old = geometry_of(fd);
+
+	(void)state;
+	assert_in_range(old.log_entries, 512, old.max_log_entries);
+	expect_log(fd, old.log_entries);
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		assert_int_equal(try_log(fd, good[i].wanted, &g), 0);
+		assert_int_equal(g.log_entries, good[i].entries);
+		expect_log(fd, good[i].entries);
+	}
+	assert_int_equal(try_log(fd, old.max_log_entries, &g), 0);
+	expect_log(fd, old.max_log_entries);
+	close(fd);
+	expect_ring(old.transfers, old.transfer_size, old.pool_bytes / old.transfer_size);
+	fd = node_open(O_RDWR);
+	assert_int_equal(try_log(fd, 512, &g), 0);
+	close(fd);
+	expect_ring(old.transfers, old.transfer_size, old.pool_bytes / old.transfer_size);
+}
+
+static void log_entries_beyond_limits(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct mydev_geometry g, old = geometry_of(fd);
+	const uint32_t bad[] = { 1, 2, 511, old.max_log_entries + 1, UINT_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		assert_int_equal(try_log(fd, bad[i], &g), ERANGE);
+		assert_int_equal(g.max_log_entries, old.max_log_entries);
+		assert_int_equal(g.log_entries, old.log_entries);
+		expect_log(fd, old.log_entries);
+	}
+}
+
+/* By 0, packets of 64 bytes fill the pool first, where the limit allows it. */
+static void log_entries_by_default(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct mydev_geometry g = wish(4, 4096, 1 << 20);
+
+	(void)state;
+	assert_int_equal(try_geometry(fd, &g), 0);
+	assert_in_range(g.log_entries, (1 << 20) / 64, 2 * (1 << 20) / 64);
+	g = wish(4, 4096, g.max_pool_bytes);
+	assert_int_equal(try_geometry(fd, &g), 0);
+	assert_int_equal(g.log_entries, g.max_log_entries);
 }
 
 /* Nobody's stream is cut by it. */
@@ -365,6 +420,12 @@ int main(void)
 				 beyond_limits),
 		PROMISE_DEFAULTS("the same in sysfs: ERANGE, limits told in the log",
 				 beyond_limits_in_sysfs),
+		PROMISE_DEFAULTS("entries of the log: a power of two, in force at once",
+				 log_entries),
+		PROMISE_DEFAULTS("entries of the log beyond a limit: ERANGE, limit told",
+				 log_entries_beyond_limits),
+		PROMISE_DEFAULTS("entries of the log: 0 is as many as the pool has room for",
+				 log_entries_by_default),
 		PROMISE_DEFAULTS("bad arguments: each its errno, nothing changed", bad_arguments),
 		PROMISE_DEFAULTS("EBUSY while somebody asks for data or has some queued", busy),
 		PROMISE_DEFAULTS("EBUSY while somebody has only small packets queued",

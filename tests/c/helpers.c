@@ -12,14 +12,10 @@
 
 #include "helpers.h"
 
-#define TEST_SECONDS 100
 #define MAX_CHILDREN 64
 #define TRIES        5
 
 const char *node;
-static const char *sim_socket;
-static const char *udc_file; /* UDC of the gadget, in configfs */
-static const char *udc;      /* what is written there */
 static pid_t children[MAX_CHILDREN];
 
 static const char *environment(const char *name)
@@ -28,7 +24,7 @@ static const char *environment(const char *name)
 
 	if (value && *value)
 		return value;
-	fprintf(stderr, "%s is not set; start me with tests/sh/with-sim.sh\n", name);
+	fprintf(stderr, "%s is not set; start me as tests/suites does\n", name);
 	exit(2);
 }
 
@@ -38,7 +34,7 @@ static void out_of_time(int sig)
 	static const char show[] =
 		"{ echo 'the test did not end in time'; "
 		"cd /sys/class/mydev && grep -r . */state */in_flight */clients */stats; "
-		"$BUILD/tests/mydev-sim --ctl $SIM_SOCKET stats; "
+		"[ -z \"$SIM_SOCKET\" ] || $BUILD/tests/mydev-sim --ctl $SIM_SOCKET stats; "
 		"cat /proc/$PPID/fdinfo/* | grep mydev; } 2>&1 | sed 's/^/# /'";
 
 	(void)sig;
@@ -54,16 +50,14 @@ void tests_begin(void)
 	struct sigaction sa = { .sa_handler = out_of_time };
 
 	node = environment("MYDEV_NODE");
-	sim_socket = environment("SIM_SOCKET");
-	udc_file = environment("GADGET_UDC");
-	udc = environment("UDC");
+	cmocka_set_test_filter(getenv("TEST_FILTER"));
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	puts("KTAP version 1");
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	sigaction(SIGALRM, &sa, NULL);
 }
 
-static void end_children(void)
+void end_children(void)
 {
 	for (int i = 0; i < MAX_CHILDREN; i++) {
 		if (!children[i])
@@ -189,11 +183,45 @@ bool identity_holds(const struct mydev_stats *s)
 	return good;
 }
 
+/* --- the log -------------------------------------------------------------- */
+
+int log_open(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	assert_return_code(fd, errno);
+	assert_return_code(lseek(fd, 0, SEEK_END), errno);
+	return fd;
+}
+
+int log_lines(int fd, const char *text)
+{
+	char record[8192];
+	int lines = 0;
+	ssize_t n;
+
+	/* EPIPE: some were overwritten before they were read. */
+	while ((n = read(fd, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
+		if (n <= 0)
+			continue;
+		record[n] = 0;
+		lines += strstr(record, "mydev") && strstr(record, text);
+	}
+	return lines;
+}
+
 /* --- the simulated device ------------------------------------------------- */
+
+/* UDC of the gadget, in configfs. */
+static const char *udc_file(void)
+{
+	return environment("GADGET_UDC");
+}
 
 /* One command, one line back. */
 static void sim_talk(const char *command, char *reply, size_t size)
 {
+	const char *sim_socket = environment("SIM_SOCKET");
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	size_t len = 0;
@@ -288,15 +316,16 @@ static bool plugged_in(void)
 {
 	char text[64];
 
-	return read_file(udc_file, text, sizeof(text)) > 1;
+	return read_file(udc_file(), text, sizeof(text)) > 1;
 }
 
 /* with-sim.sh has said "never" of the first one, and each plug makes a new one. */
-static void never_lap(void)
+void never_evict(void)
 {
 	char path[256];
 
-	snprintf(path, sizeof(path), "/sys/class/mydev/%s/stall_ms", strrchr(node, '/') + 1);
+	snprintf(path, sizeof(path), "/sys/class/mydev/%s/block_timeout_ms",
+		 strrchr(node, '/') + 1);
 	if (!access(path, F_OK))
 		write_text(path, "0\n");
 }
@@ -310,7 +339,7 @@ void unplug(void)
 	interface = realpath(link, NULL);
 	if (!interface)
 		fail_msg("%s: %s", link, strerror(errno));
-	write_text(udc_file, "\n");
+	write_text(udc_file(), "\n");
 	await(access(interface, F_OK));
 	free(interface);
 	await(sim_is("unplugged"));
@@ -319,10 +348,10 @@ void unplug(void)
 
 void plug(void)
 {
-	write_text(udc_file, udc);
+	write_text(udc_file(), environment("UDC"));
 	await(!access(node, F_OK));
 	await(!sim_is("unplugged"));
-	never_lap();
+	never_evict();
 }
 
 bool ended_by_unplug(int error)
@@ -428,7 +457,7 @@ int fresh(void **state)
 	static int echoes = -1;
 
 	(void)state;
-	alarm(TEST_SECONDS);
+	deadline(TEST_SECONDS);
 	end_children();
 	close_range(3, ~0U, 0);
 	sim_do("count 0");

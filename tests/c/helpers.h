@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the tests in C share. They are started by tests/sh/with-sim.sh, which
- * plugs in a simulated device and says in the environment where it is.
+ * plugs in a simulated device and says in the environment where it is; or by
+ * tests/sh/with-peer.sh, and plug in their own (plug.h).
+ *
+ * With TEST_FILTER in the environment, only those promises are tested which that
+ * pattern matches.
  *
  * Before each test, fresh() brings everything to the same state: one device,
  * plugged in and quiet, nobody has it open, all that it had to send was read.
@@ -48,6 +52,7 @@ int tests_end(void **state);
 int fresh(void **state);
 
 /* For the rest of this test: it has failed if it takes longer than this. */
+#define TEST_SECONDS 100
 void deadline(unsigned int seconds);
 
 double now(void);
@@ -110,6 +115,11 @@ void fdinfo(int fd, char *text, size_t size);
 /* Are packets + bytes = read + lost + queued, for this descriptor? */
 bool identity_holds(const struct mydev_stats *s);
 
+/* What the driver has to say, from now on. */
+int log_open(void);
+/* How many lines it has said with @text in them, since that or the last look. */
+int log_lines(int fd, const char *text);
+
 /* The simulated device. */
 void sim_do(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /*
@@ -128,6 +138,8 @@ uint64_t next_counter(void);
 
 void unplug(void);
 void plug(void);
+/* Of the device that is there now: its slow readers may be slow. */
+void never_evict(void);
 /*
  * How a call has ended that was under way when the plug was pulled: a device
  * that leaves is silent first (EIO), and a hub that is late in telling makes
@@ -164,6 +176,7 @@ void *shared_memory(size_t size);
  * assertions of cmocka. fresh() kills those that are left.
  */
 pid_t spawn(int (*fn)(void *arg), void *arg);
+void end_children(void);
 /* "At once", where processors are emulated and may stand still for seconds (s). */
 #define PROMPT 10
 /* Its status, or 128 + signal. Fails when it does not end in time. */

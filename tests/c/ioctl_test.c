@@ -15,11 +15,11 @@ static const struct request {
 	{ MYDEV_IOC_GET_INFO, sizeof(struct mydev_info), 72 },
 	{ MYDEV_IOC_GET_STATS, sizeof(struct mydev_stats), 136 },
 	{ MYDEV_IOC_GET_CONFIG, sizeof(struct mydev_config), 32 },
-	{ MYDEV_IOC_GET_GEOMETRY, sizeof(struct mydev_geometry), 40 },
-	{ MYDEV_IOC_GET_MAP, sizeof(struct mydev_map), 64 },
+	{ MYDEV_IOC_GET_GEOMETRY, sizeof(struct mydev_geometry), 48 },
+	{ MYDEV_IOC_GET_MAP, sizeof(struct mydev_map), 72 },
 	/* Those that do something, which zeros would not. */
 	{ MYDEV_IOC_SET_CONFIG, sizeof(struct mydev_config), 32 },
-	{ MYDEV_IOC_SET_GEOMETRY, sizeof(struct mydev_geometry), 40 },
+	{ MYDEV_IOC_SET_GEOMETRY, sizeof(struct mydev_geometry), 48 },
 	{ MYDEV_IOC_CONTROL, sizeof(struct mydev_control), 40 },
 	{ MYDEV_IOC_CLEAR_HALT, sizeof(struct mydev_select), 8 },
 	{ MYDEV_IOC_SET_ALTERNATE, sizeof(struct mydev_select), 8 },
@@ -28,6 +28,7 @@ static const struct request {
 	{ MYDEV_IOC_TRANSACT, sizeof(struct mydev_transact), 40 },
 	{ MYDEV_IOC_REVOKE, sizeof(struct mydev_select), 8 },
 	{ MYDEV_IOC_SYNC, sizeof(struct mydev_select), 8 },
+	{ MYDEV_IOC_REWIND, sizeof(struct mydev_rewind), 16 },
 };
 
 #define REQUESTS (sizeof(requests) / sizeof(requests[0]))
@@ -209,7 +210,7 @@ static void info_is_true(void **state)
 	assert_int_equal(info.features, MYDEV_FEATURE_READ | MYDEV_FEATURE_NOWAIT |
 						MYDEV_FEATURE_CONFIG | MYDEV_FEATURE_GEOMETRY |
 						MYDEV_FEATURE_WRITE | MYDEV_FEATURE_CONTROL |
-						MYDEV_FEATURE_RING);
+						MYDEV_FEATURE_RING | MYDEV_FEATURE_REWIND);
 	/* Against what the USB core has read from the device, */
 	assert_int_equal(info.id_vendor, usb_number("../idVendor", 16));
 	assert_int_equal(info.id_product, usb_number("../idProduct", 16));

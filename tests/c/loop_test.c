@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Callbacks of libmydev on an event loop that the caller owns, here poll(). */
 #include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include "packets.h"
 
@@ -70,7 +74,7 @@ static void on_packet(struct mydev_client *client, const struct mydev_packet *p,
 		break;
 	case BE_SLOW:
 		if (s->packets == 1)
-			feed(30, "1000");
+			feed(400, "20000");
 		/* All, so that what is lost is lost. */
 		await(stats_of_client(client).client_packets == s->total);
 		break;
@@ -291,7 +295,7 @@ static void taken(void **state)
 	seen = (struct seen){ .loop = loop_new(), .what_next = BE_SLOW };
 	assert_int_equal(mydev_loop_add(seen.loop, client, &callbacks, sizeof(callbacks), &seen),
 			 0);
-	seen.total = 31 + zeros_in(next_counter(), 31);
+	seen.total = 401 + zeros_in(next_counter(), 401);
 	feed(1, "1000");
 	turn_until(seen.loop, seen.gaps);
 	assert_int_equal(seen.taken, way_is_ring(state));
@@ -361,12 +365,23 @@ static void watch_it(void)
 	mydev_loop_free(loop);
 }
 
+#define CONTROL "/run/udev/control"
+
 static void by_the_kernel(void **state)
 {
 	(void)state;
 	/* Of one that ran before, which leaves it. */
-	unlink("/run/udev/control");
+	unlink(CONTROL);
 	watch_it();
+}
+
+static void by_the_kernel_again(void **state)
+{
+	(void)state;
+	mkdir("/run/udev", 0755);
+	close(open(CONTROL, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	watch_it();
+	unlink(CONTROL);
 }
 
 #define UDEVD "/lib/systemd/systemd-udevd"
@@ -394,7 +409,51 @@ static void by_udev(void **state)
 	assert_int_equal(system("udevadm control --exit"), 0);
 	assert_int_equal(reap(udevd, 60), 0);
 	/* It stays, for the service manager that may have made it. */
-	unlink("/run/udev/control");
+	unlink(CONTROL);
+}
+
+/* As a container has one. What udev says is not heard there, but its files are seen. */
+static void in_a_network(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = CONTROL };
+	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	int udev = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	mkdir("/run/udev", 0755);
+	assert_int_equal(bind(udev, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	watch_it();
+	unlink(CONTROL);
+	plug();
+	watch_it();
+	assert_int_equal(setns(home, CLONE_NEWNET), 0);
+	close(udev);
+	close(home);
+}
+
+static int watch_as_a_guest(void *arg)
+{
+	static const struct mydev_watch watch = { .added = on_added };
+	struct mydev_loop *loop;
+	int ret = unshare(CLONE_NEWUSER | CLONE_NEWNET);
+
+	(void)arg;
+	if (ret || mydev_loop_new(&loop))
+		return 1;
+	ret = mydev_loop_watch(loop, &watch, sizeof(watch), &news);
+	if (ret != -ENOTCONN || !strstr(mydev_strerror(ret), "network namespace"))
+		return 2;
+	/* And is not half there. */
+	ret = mydev_loop_watch(loop, &watch, sizeof(watch), &news);
+	mydev_loop_free(loop);
+	return ret == -ENOTCONN ? 0 : 3;
+}
+
+static void in_a_network_of_users(void **state)
+{
+	(void)state;
+	assert_int_equal(reap(spawn(watch_as_a_guest, NULL), 20), 0);
 }
 
 int main(void)
@@ -421,7 +480,11 @@ int main(void)
 		WITH_RING("lost packets are a callback, and so are those taken away", taken),
 		WITH_COPY("lost packets are a callback, and so are those taken away", taken),
 		PROMISE_CLIENTS("devices that come and go are told, by the kernel", by_the_kernel),
+		PROMISE_CLIENTS("also where udev has left its socket", by_the_kernel_again),
 		PROMISE_CLIENTS("and by udev, where it runs", by_udev),
+		PROMISE_CLIENTS("and in another network namespace than udev's", in_a_network),
+		PROMISE_CLIENTS("a network namespace where nothing is told is an error",
+				in_a_network_of_users),
 	};
 
 	return run_promises(tests);

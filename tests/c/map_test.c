@@ -8,7 +8,9 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "inject.h"
@@ -40,10 +42,9 @@ static void expect(struct records *r, int fd)
 static void wrong_maps(void **state)
 {
 	int fd = node_open(O_RDWR), reader = node_open(O_RDONLY), writer = node_open(O_WRONLY);
-	struct mydev_map bad = { .size = sizeof(bad), .reserved = 1 };
+	struct mydev_map bad = { .size = sizeof(bad) };
 	struct mydev_map m = map_of(fd);
-	const uint64_t outside[] = { m.pool_bytes, m.entries_offset - PAGE,
-				     m.entries_offset + m.entries_bytes,
+	const uint64_t outside[] = { m.pool_bytes, m.log_offset - PAGE, m.log_offset + m.log_bytes,
 				     m.ring_offset + m.ring_bytes, 1ULL << 40 };
 	struct rings r;
 
@@ -51,10 +52,10 @@ static void wrong_maps(void **state)
 	assert_int_equal(m.entry_size, sizeof(struct mydev_ring_entry));
 	assert_int_equal(m.entries & (m.entries - 1), 0);
 	assert_true(m.entries >= info_of(fd).queue_depth);
-	assert_true(m.entries_bytes >= (uint64_t)m.entries * m.entry_size);
+	assert_true(m.first_entry >= sizeof(struct mydev_log_page));
+	assert_true(m.log_bytes >= m.first_entry + (uint64_t)m.entries * m.entry_size);
+	assert_int_equal(m.entries, geometry_of(fd).log_entries);
 	assert_true(m.pool_bytes >= geometry_of(fd).pool_bytes);
-	assert_errno(ioctl(fd, MYDEV_IOC_GET_MAP, &bad), EINVAL);
-	bad = (struct mydev_map){ .size = sizeof(bad) };
 	assert_errno(ioctl(writer, MYDEV_IOC_GET_MAP, &bad), EBADF);
 	assert_int_equal(try_sync(writer), EBADF);
 
@@ -62,7 +63,7 @@ static void wrong_maps(void **state)
 	assert_int_equal(try_sync(fd), EINVAL);
 	assert_no_map(fd, m.pool_offset, PAGE, PROT_READ, MAP_SHARED, EINVAL);
 	assert_no_map(fd, m.ring_offset, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, EINVAL);
-	assert_no_map(fd, m.entries_offset, PAGE, PROT_READ, MAP_SHARED, EINVAL);
+	assert_no_map(fd, m.log_offset, PAGE, PROT_READ, MAP_SHARED, EINVAL);
 	configure(fd, .mode = MYDEV_MODE_RING);
 	configure(reader, .mode = MYDEV_MODE_RING);
 	assert_errno(read(fd, buf, sizeof(buf)), EBUSY);
@@ -71,25 +72,25 @@ static void wrong_maps(void **state)
 		assert_no_map(fd, outside[i], PAGE, PROT_READ, MAP_SHARED, EINVAL);
 	assert_no_map(fd, 0, m.pool_bytes + PAGE, PROT_READ, MAP_SHARED, EINVAL);
 	assert_no_map(fd, PAGE, m.pool_bytes, PROT_READ, MAP_SHARED, EINVAL);
-	assert_no_map(fd, m.entries_offset, m.entries_bytes + PAGE, PROT_READ, MAP_SHARED, EINVAL);
+	assert_no_map(fd, m.log_offset, m.log_bytes + PAGE, PROT_READ, MAP_SHARED, EINVAL);
 	assert_no_map(fd, 0, PAGE, PROT_READ, MAP_PRIVATE, EINVAL);
 	assert_no_map(fd, 0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, EINVAL);
 	assert_no_map(fd, 0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, EACCES);
-	assert_no_map(fd, m.entries_offset, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, EACCES);
+	assert_no_map(fd, m.log_offset, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, EACCES);
 	assert_no_map(reader, m.ring_offset, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, EACCES);
 	assert_no_map(writer, 0, PAGE, PROT_READ, MAP_SHARED, EACCES);
 
 	/* Who cannot write can look. */
 	assert_ptr_not_equal(map_region(reader, m.pool_offset, m.pool_bytes, PROT_READ),
 			     MAP_FAILED);
-	assert_ptr_not_equal(map_region(reader, m.entries_offset, PAGE, PROT_READ), MAP_FAILED);
+	assert_ptr_not_equal(map_region(reader, m.log_offset, PAGE, PROT_READ), MAP_FAILED);
 	assert_ptr_not_equal(map_region(reader, m.ring_offset, PAGE, PROT_READ), MAP_FAILED);
 
 	/* Nor later. */
 	ring_open(&r, fd);
 	assert_errno(mprotect((void *)r.pool, PAGE, PROT_READ | PROT_WRITE), EACCES);
-	assert_errno(mprotect((void *)r.entries, PAGE, PROT_READ | PROT_WRITE), EACCES);
-	assert_ptr_equal(mremap((void *)r.entries, PAGE, 2 * PAGE, 0), MAP_FAILED);
+	assert_errno(mprotect((void *)r.log, PAGE, PROT_READ | PROT_WRITE), EACCES);
+	assert_ptr_equal(mremap((void *)r.log, PAGE, 2 * PAGE, 0), MAP_FAILED);
 	ring_close(&r);
 	close(fd);
 
@@ -108,7 +109,7 @@ static void demand(void **state)
 	(void)state;
 	configure(fd, .mode = MYDEV_MODE_RING);
 	map_region(fd, m.pool_offset, m.pool_bytes, PROT_READ);
-	map_region(fd, m.entries_offset, m.entries_bytes, PROT_READ);
+	map_region(fd, m.log_offset, m.log_bytes, PROT_READ);
 	assert_stays(state_is("idle"));
 	map_region(fd, m.ring_offset, m.ring_bytes, PROT_READ | PROT_WRITE);
 	await(state_is("running"));
@@ -130,25 +131,19 @@ static void fixed_while_mapped(void **state)
 	/* Nobody asks for data here. */
 	pool = map_region(fd, m.pool_offset, m.pool_bytes, PROT_READ);
 	assert_int_equal(try_geometry(other, &g), EBUSY);
+	/* The settings of a client are its own, and can change. */
 	config.queue_depth = 10000;
-	assert_int_equal(try_config(fd, config), EBUSY);
-	/* Another one's queue is its own. */
-	assert_int_equal(try_config(other, config), 0);
-	/* Other settings can change. */
-	config = config_of(fd);
 	config.watermark = 1000;
 	assert_int_equal(try_config(fd, config), 0);
-	config.queue_depth = 10000;
+	assert_int_equal(try_config(other, config), 0);
 
 	/* Half of it is still mapped. */
 	assert_return_code(munmap(pool, m.pool_bytes / 2), errno);
 	assert_int_equal(try_geometry(other, &g), EBUSY);
 	assert_return_code(munmap(pool + m.pool_bytes / 2, m.pool_bytes / 2), errno);
 	assert_int_equal(try_geometry(other, &g), 0);
-	config.queue_depth = 10000;
-	assert_int_equal(try_config(fd, config), 0);
 	/* The new one is as large as it says. */
-	assert_true(map_of(fd).entries >= 10000);
+	assert_int_equal(map_of(fd).entries, geometry_of(fd).log_entries);
 	assert_true(map_of(fd).pool_bytes >= 1 << 20);
 }
 
@@ -294,13 +289,12 @@ static void closed(void **state)
 	assert_int_equal(stats_of(watcher).clients, 2);
 	feed(100, "1000");
 	for (unsigned int i = 0; i < 100;) {
-		struct mydev_ring_entry entry;
-		uint64_t tail;
+		struct ring_next next;
 
-		if (!ring_peek(&r, &entry, &tail))
+		if (!ring_peek(&r, &next))
 			continue;
-		assert_int_equal(entry.length, 1000);
-		assert_true(ring_give_back(&r, tail, 1));
+		assert_int_equal(next.entry.length, 1000);
+		assert_true(ring_give_back(&r, &next));
 		i++;
 	}
 	ring_close(&r);
@@ -429,14 +423,13 @@ static void unplugged(void **state)
 	/* First what has come, then the end. */
 	assert_int_equal(try_sync(fd), 0);
 	for (unsigned int i = 0; i < 100; i++) {
-		struct mydev_ring_entry entry;
-		uint64_t tail;
+		struct ring_next next;
 
-		assert_true(ring_peek(&c->r, &entry, &tail));
-		assert_int_equal(entry.length, 20000);
-		byte = *(volatile const unsigned char *)(c->r.pool + entry.offset);
-		assert_int_equal(byte, c->r.pool[entry.offset]);
-		assert_true(ring_give_back(&c->r, tail, 1));
+		assert_true(ring_peek(&c->r, &next));
+		assert_int_equal(next.entry.length, 20000);
+		byte = *(volatile const unsigned char *)(c->r.pool + next.entry.offset);
+		assert_int_equal(byte, c->r.pool[next.entry.offset]);
+		assert_true(ring_give_back(&c->r, &next));
 	}
 	assert_int_equal(try_sync(fd), ENODEV);
 	/* All of it stays readable, also what was never touched before. */
@@ -527,18 +520,91 @@ static void revoked(void **state)
 		pid = spawn(touches, (void *)(c->r.pool + i * PAGE));
 		assert_int_equal(reap(pid, PROMPT), 128 + SIGBUS);
 	}
-	/* But the ring, which says that it has ended, and what it had. */
+	/* But the ring, which says that it has ended, and that in place of the log. */
 	assert_int_equal(reap(spawn(touches, (void *)c->r.entries), PROMPT), 0);
 	assert_true(c->r.ring->flags & MYDEV_RING_ENDED);
-	assert_int_equal((uint32_t)c->r.ring->tail, c->r.ring->head);
+	assert_int_equal(c->r.log->head, 0);
+	assert_int_equal(c->r.log->tail, INT64_MAX);
+	for (uint64_t i = 0; i < c->r.map.log_bytes; i += PAGE)
+		assert_memory_equal((const char *)c->r.log + i, c->r.ring, PAGE);
+	assert_true(ring_is_empty(&c->r));
 	assert_int_equal(try_sync(fd), ESTALE);
-	/* The other one has to touch its pages anew, and notices nothing. */
+	/* The other one notices nothing. */
 	feed(200, "20000");
 	take_ring(&o->r, &o->records, 200);
 	ring_close(&c->r);
 	ring_close(&o->r);
 	munmap(c, sizeof(*c));
 	munmap(o, sizeof(*o));
+}
+
+/*
+ * Whatever was touched: what is pinned, a revoke could not take back. vmsplice() is
+ * the way to ask for that without a device that reads memory by itself.
+ */
+static void pinned(void **state)
+{
+	int fd = node_open(O_RDWR), ends[2];
+	struct rings r;
+
+	(void)state;
+	ring_open(&r, fd);
+	feed(4, "1000");
+	await(stats_of(fd).client_packets == 4);
+	pipe_open(ends);
+	for (unsigned int i = 0; i < 3; i++) {
+		const void *regions[] = { r.pool, r.log, (const void *)r.ring };
+		struct iovec page = { .iov_base = (void *)regions[i], .iov_len = PAGE };
+
+		assert_int_equal(touches(page.iov_base), 0);
+		assert_errno(vmsplice(ends[1], &page, 1, 0), EFAULT);
+		/* A copy is what they get. */
+		assert_int_equal(write(ends[1], page.iov_base, PAGE), PAGE);
+		assert_int_equal(read(ends[0], buf, PAGE), PAGE);
+		assert_memory_equal(buf, page.iov_base, i == 2 ? 0 : 1000);
+	}
+	ring_close(&r);
+}
+
+static long faults(void)
+{
+	struct rusage usage;
+
+	assert_return_code(getrusage(RUSAGE_SELF, &usage), errno);
+	return usage.ru_minflt;
+}
+
+/* Each descriptor may revoke itself, as often as it likes. */
+static void revoked_by_itself(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct mydev_map m = map_of(fd);
+	unsigned char sum = 0;
+	struct rings r;
+	long before;
+
+	(void)state;
+	ring_open(&r, fd);
+	for (uint64_t i = 0; i < m.pool_bytes; i += PAGE)
+		sum |= *(volatile const unsigned char *)(r.pool + i);
+	for (unsigned int round = 0; round < 20; round++) {
+		int other = node_open(O_RDWR);
+		struct rings o;
+
+		ring_open(&o, other);
+		assert_int_equal(touches((void *)o.pool), 0);
+		assert_int_equal(revoke_client(other, 0), 0);
+		assert_int_equal(reap(spawn(touches, (void *)o.pool), PROMPT), 128 + SIGBUS);
+		ring_close(&o);
+		close(other);
+		/* A child of ours costs faults, so they are counted from here. */
+		before = faults();
+		for (uint64_t i = 0; i < m.pool_bytes; i += PAGE)
+			sum |= *(volatile const unsigned char *)(r.pool + i);
+		assert_in_range(faults() - before, 0, 3);
+	}
+	(void)sum;
+	ring_close(&r);
 }
 
 /* Ends when the ring does, unless a packet is taken from it in its hands. */
@@ -548,7 +614,8 @@ static int takes_until_revoked(void *arg)
 
 	signal(SIGBUS, SIG_DFL);
 	if (!ring_read(&c->r, &c->records, UINT32_MAX) || c->records.bad) {
-		printf("# %s\n", c->records.error);
+		printf("# after %" PRIu64 " packets, %" PRIu64 " lost: %s\n", c->records.packets,
+		       c->records.lost_packets, c->records.error);
 		return 1;
 	}
 	return try_sync(c->r.fd) == ESTALE ? 0 : 2;
@@ -613,7 +680,7 @@ static void no_memory(void **state)
 		if (error == ENOMEM)
 			assert_int_equal(config_of(fd).mode, MYDEV_MODE_STREAM);
 	}
-	assert_true(failures >= 2);
+	assert_true(failures >= 1);
 }
 
 int main(void)
@@ -621,7 +688,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PROMISE_RING("what may not be mapped: EINVAL, EACCES, ESTALE", wrong_maps),
 		PROMISE_RING("to map the ring is to ask for data", demand),
-		PROMISE_RING("EBUSY for geometry and depth while mapped, also in part",
+		PROMISE_RING("EBUSY for the geometry while mapped, also in part",
 			     fixed_while_mapped),
 		PROMISE_RING("between all modes at full speed: nothing lost, nothing twice", modes),
 		PROMISE_RING("EBUSY for ring mode while somebody reads", busy_reader),
@@ -637,6 +704,8 @@ int main(void)
 			     revoked),
 		PROMISE_RING("revoked while it takes: ended or SIGBUS, and others miss nothing",
 			     revoked_in_the_midst),
+		PROMISE_RING("nothing of it can be pinned: EFAULT", pinned),
+		PROMISE_RING("who revokes itself takes no page from others", revoked_by_itself),
 		PROMISE_RING("no memory: ENOMEM, and the mode is what it was", no_memory),
 	};
 

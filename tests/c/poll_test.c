@@ -224,6 +224,30 @@ static void sigio(void **state)
 	close(fd);
 }
 
+/* Each has an epoll of its own, all on the same file. */
+static int waits_for_the_end(void *arg)
+{
+	int ep = epoll_of(*(int *)arg, EPOLLIN | EPOLLEXCLUSIVE);
+
+	return events_of(ep, 20000) & EPOLLHUP ? 0 : ETIMEDOUT;
+}
+
+static void end_wakes_all(void **state)
+{
+	int fd = node_open(O_RDONLY);
+	pid_t pids[3];
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++) {
+		pids[i] = spawn(waits_for_the_end, &fd);
+		await_sleeping(pids[i]);
+	}
+	unplug();
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(reap(pids[i], PROMPT), 0);
+	plug();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +259,7 @@ int main(void)
 		PROMISE("epoll, edge: a whole stream, reading to EAGAIN each time", edge_stream),
 		PROMISE("epoll, one shot: armed again it reports what is there", oneshot),
 		PROMISE("an arrival wakes all who sleep in poll", sleeper_is_woken),
+		PROMISE("EPOLLEXCLUSIVE: the end is told to all", end_wakes_all),
 		PROMISE("SIGIO on arrival and on unplug", sigio),
 	};
 

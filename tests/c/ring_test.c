@@ -25,6 +25,12 @@ static void expect(struct records *r, int fd)
 	records_from(r, next_counter(), stats_of(fd).packets);
 }
 
+/* Without a word about what was read. */
+static void put_cursor(struct rings *r, uint64_t cursor)
+{
+	__atomic_store_n(&r->ring->cursor, cursor, __ATOMIC_RELEASE);
+}
+
 static void assert_all_taken(const struct rings *r)
 {
 	struct mydev_stats s = stats_of(r->fd);
@@ -123,18 +129,17 @@ struct taker {
 static int takes_without_a_call(void *arg)
 {
 	struct taker *t = arg;
-	struct mydev_ring_entry entry;
-	uint64_t tail;
+	struct ring_next next;
 
 	/* Any system call but read, write and exit kills. */
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
 		return errno == EINVAL ? NO_SECCOMP : 1;
 	for (uint64_t n = 0; n < t->packets; n++) {
-		while (!ring_peek(&t->r, &entry, &tail))
+		while (!ring_peek(&t->r, &next))
 			;
-		t->records.packets += entry.type == MYDEV_RECORD_PACKET;
-		t->records.bytes += entry.length;
-		ring_give_back(&t->r, tail, 1);
+		t->records.packets += next.entry.type == MYDEV_RECORD_PACKET;
+		t->records.bytes += next.entry.length;
+		ring_give_back(&t->r, &next);
 	}
 	syscall(SYS_exit, t->records.packets == t->packets && !t->r.wakeups ? 0 : 2);
 	return 3;
@@ -198,9 +203,8 @@ static void edges(void **state)
 {
 	int fd = node_open(O_RDWR), ep = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
-	struct mydev_ring_entry entry;
+	struct ring_next next;
 	struct rings r;
-	uint64_t tail;
 
 	(void)state;
 	ring_open(&r, fd);
@@ -210,8 +214,8 @@ static void edges(void **state)
 		assert_int_equal(epoll_wait(ep, &ev, 1, 30000), 1);
 		/* Two in three are kept for a while. */
 		for (unsigned int n = i % 3 == 2 ? 3 : 0; n; n--) {
-			assert_true(ring_peek(&r, &entry, &tail));
-			assert_true(ring_give_back(&r, tail, 1));
+			assert_true(ring_peek(&r, &next));
+			assert_true(ring_give_back(&r, &next));
 		}
 	}
 	assert_int_equal(r.wakeups, 0);
@@ -223,20 +227,15 @@ static void edges(void **state)
 static void poll_wakes_too(void **state)
 {
 	int fd = node_open(O_RDWR);
-	struct mydev_ring_entry entry;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	struct rings r;
-	uint64_t tail;
 
 	(void)state;
 	ring_open(&r, fd);
 	feed(1000, "20000");
 	await_ring_stop(fd);
-	while (ring_peek(&r, &entry, &tail)) {
-		uint64_t next = tail + 1;
-
-		__atomic_store_n(&r.ring->tail, next, __ATOMIC_RELEASE);
-	}
+	while (!ring_is_empty(&r))
+		put_cursor(&r, ring_cursor(&r) + 1);
 	assert_int_equal(poll(&p, 1, 20000), 1);
 	assert_int_equal(p.revents & POLLIN, POLLIN);
 	await(stats_of(fd).client_packets > 200);
@@ -295,14 +294,13 @@ static void drops_newest(void **state)
 	ring_close(&r);
 }
 
-/* A full ring is looked at although nothing is put into it. */
+/* What is full keeps what it has, and goes on behind it. */
 static void full_without_a_call(void **state)
 {
 	/* To ask one's own descriptor would be a call. */
 	int fd = node_open(O_RDWR), other = node_open(O_WRONLY);
-	struct mydev_ring_entry entry;
+	struct ring_next next;
 	struct rings r;
-	uint64_t tail;
 
 	(void)state;
 	configure(fd, .policy = MYDEV_POLICY_DROP_NEWEST, .queue_depth = 13);
@@ -313,59 +311,80 @@ static void full_without_a_call(void **state)
 
 		feed(30, "1000");
 		await(stats_of(other).packets == before + 30);
-		/* What is full stays so until something is taken. */
-		while (ring_peek(&r, &entry, &tail)) {
-			packets += entry.type == MYDEV_RECORD_PACKET;
-			assert_true(ring_give_back(&r, tail, 1));
+		while (ring_peek(&r, &next)) {
+			packets += next.entry.type == MYDEV_RECORD_PACKET;
+			lost += next.gap_packets;
+			assert_true(ring_give_back(&r, &next));
 		}
-		assert_in_range(packets, 12, 13);
+		assert_int_equal(packets, 13);
+		assert_int_equal(lost, 17);
 		feed(5, "1000");
 		for (packets = 0; packets < 5 && now() < end;) {
-			if (!ring_peek(&r, &entry, &tail))
+			if (!ring_peek(&r, &next))
 				continue;
-			packets += entry.type == MYDEV_RECORD_PACKET;
-			lost += entry.type == MYDEV_RECORD_GAP ? entry.packets : 0;
-			assert_true(ring_give_back(&r, tail, 1));
+			assert_int_equal(next.entry.type, MYDEV_RECORD_PACKET);
+			packets++;
+			assert_true(ring_give_back(&r, &next));
 		}
 		assert_int_equal(packets, 5);
-		assert_in_range(lost, 17, 18);
 	}
 	ring_close(&r);
 }
 
-/* In the midst of its use: the program is told by the exchange. */
+/* In the midst of its use: the program finds the tail behind it. */
 static void taken_away(void **state)
 {
 	int fd = node_open(O_RDWR);
-	struct mydev_ring_entry entry, again;
-	uint64_t tail, late;
+	struct ring_next next, late, gap;
 	struct rings r;
 
 	(void)state;
 	configure(fd, .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 8);
 	ring_open(&r, fd);
-	feed(5, "1000");
+	feed(5, "20000");
 	await(stats_of(fd).client_packets == 5);
-	assert_true(ring_peek(&r, &entry, &tail));
+	assert_true(ring_peek(&r, &late));
+	/* More than the pool has room for. */
+	feed(400, "20000");
+	await(stats_of(fd).client_packets == 405);
+	assert_false(ring_give_back(&r, &late));
+	assert_int_equal(r.refused, 1);
+	assert_true(ring_peek(&r, &gap));
+	assert_int_equal(gap.entry.type, MYDEV_RECORD_GAP);
+	assert_int_equal(gap.entry.sequence, late.entry.sequence);
+	assert_int_equal(gap.gap_packets, 397);
+	assert_int_equal(gap.gap_bytes, 397 * 20000);
+	assert_true(ring_give_back(&r, &gap));
+	for (unsigned int i = 0; i < 8; i++) {
+		assert_true(ring_peek(&r, &next));
+		assert_int_equal(next.entry.sequence, late.entry.sequence + 397 + i);
+		assert_true(ring_give_back(&r, &next));
+	}
+	assert_false(ring_peek(&r, &next));
+	ring_close(&r);
+}
+
+/* Within the memory of the device, nothing is taken away from one that is slow. */
+static void history_is_good(void **state)
+{
+	int fd = node_open(O_RDWR);
+	struct ring_next late;
+	struct rings r;
+
+	(void)state;
+	configure(fd, .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 8);
+	ring_open(&r, fd);
+	feed(1, "1000");
+	await(stats_of(fd).client_packets == 1);
+	assert_true(ring_peek(&r, &late));
 	feed(100, "1000");
-	await(stats_of(fd).client_packets == 105);
-	late = tail;
-	assert_false(ring_give_back(&r, late, 1));
-	assert_false(ring_give_back(&r, late, 3));
-	assert_true(ring_peek(&r, &again, &tail));
-	assert_int_equal(again.type, MYDEV_RECORD_GAP);
-	assert_int_equal(again.sequence, entry.sequence);
-	assert_true(again.packets >= 97);
-	assert_int_equal(again.bytes, again.packets * 1000);
-	/* Several at once, the gap among them. */
-	assert_true(ring_give_back(&r, tail, 4));
-	assert_true(ring_peek(&r, &entry, &tail));
-	assert_int_equal(entry.sequence, again.sequence + again.packets + 3);
+	await(stats_of(fd).client_packets == 101);
+	assert_true(ring_give_back(&r, &late));
 	ring_close(&r);
 }
 
 /* A ring that is not taken from loses its queue when others wait. */
-static void lapped(void **state)
+static void evicted(void **state)
 {
 	int fd = node_open(O_RDWR), other = node_open(O_RDONLY);
 	uint64_t first = next_counter();
@@ -374,7 +393,7 @@ static void lapped(void **state)
 	struct rings r;
 
 	(void)state;
-	set_stall_ms(300);
+	set_block_timeout_ms(300);
 	expect(&records, fd);
 	verify_from(&v, first);
 	ring_open(&r, fd);
@@ -393,12 +412,7 @@ static void lapped(void **state)
 
 /* --- nonsense ---------------------------------------------------------------------- */
 
-static void put_tail(struct rings *r, uint64_t tail)
-{
-	__atomic_store_n(&r->ring->tail, tail, __ATOMIC_RELEASE);
-}
-
-static void bad_tails(void **state)
+static void bad_cursors(void **state)
 {
 	(void)state;
 	for (unsigned int i = 0; i < 7; i++) {
@@ -406,7 +420,7 @@ static void bad_tails(void **state)
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		struct rings r, good;
 		struct records records;
-		uint64_t tail;
+		uint64_t cursor;
 
 		expect(&records, other);
 		ring_open(&r, fd);
@@ -414,34 +428,34 @@ static void bad_tails(void **state)
 		feed(20, "1000");
 		take_ring(&good, &records, 20);
 		await(stats_of(fd).client_queued_packets == 20);
-		tail = ring_tail(&r);
-		put_tail(&r, tail + 5);
+		cursor = ring_cursor(&r);
+		put_cursor(&r, cursor + 5);
 		assert_int_equal(try_sync(fd), 0);
 		assert_int_equal(stats_of(fd).client_queued_packets, 15);
 		switch (i) {
 		case 0: /* beyond what there is */
-			put_tail(&r, tail + 21);
+			put_cursor(&r, cursor + 21);
 			break;
 		case 1: /* back */
-			put_tail(&r, tail + 4);
+			put_cursor(&r, cursor + 4);
 			break;
-		case 2: /* a turn that is not the kernel's */
-			put_tail(&r, (tail + 6) ^ 1ULL << 32);
+		case 2:
+			put_cursor(&r, cursor + 6 + (1ULL << 32));
 			break;
 		case 3:
-			put_tail(&r, tail + (2ULL << 32));
+			put_cursor(&r, cursor + (1ULL << 63));
 			break;
 		case 4:
-			put_tail(&r, UINT64_MAX);
+			put_cursor(&r, UINT64_MAX);
 			break;
 		case 5:
 			memset(r.ring, 0x5a, r.map.ring_bytes);
 			break;
-		default: /* found by a delivery, not by a call */
-			put_tail(&r, tail + 2000);
-			feed(10, "1000");
-			take_ring(&good, &records, 10);
-			await(ring_flags(&r) & MYDEV_RING_ENDED);
+		default: /* found where room is looked for, not by a call */
+			put_cursor(&r, cursor + 2000);
+			feed(400, "20000");
+			take_ring(&good, &records, 400);
+			assert_true(ring_flags(&r) & MYDEV_RING_ENDED);
 		}
 		assert_int_equal(try_sync(fd), EPROTO);
 		assert_true(ring_flags(&r) & MYDEV_RING_ENDED);
@@ -474,24 +488,24 @@ static int writes_nonsense(void *arg)
 	uint64_t seed = getpid();
 
 	for (;;) {
-		uint64_t tail = ring_tail(r);
+		uint64_t cursor = ring_cursor(r);
 
 		switch (random_next(&seed) % 6) {
 		case 0:
-			put_tail(r, random_next(&seed));
+			put_cursor(r, random_next(&seed));
 			break;
 		case 1:
-			put_tail(r, tail - 1);
+			put_cursor(r, cursor - 1);
 			break;
 		default:
-			put_tail(r, tail + random_next(&seed) % 3);
+			put_cursor(r, cursor + random_next(&seed) % 3);
 		}
 	}
 	return 0;
 }
 
 /* While it is read, and from the other processor. */
-static void racing_tails(void **state)
+static void racing_cursors(void **state)
 {
 	int fd = node_open(O_RDWR), other = node_open(O_RDWR);
 	struct rings r, good;
@@ -555,7 +569,7 @@ static int takes_at_random(void *arg)
 
 /*
  * All that a program gives back is verified, and with its gaps it is all that
- * the device sent: whoever wins an exchange, both sides agree on who it was.
+ * the device sent: both sides agree on what was taken away.
  */
 static void stressed(void **state)
 {
@@ -606,7 +620,7 @@ static void stressed(void **state)
 	}
 	assert_int_equal(s[COUNT - 1].records.lost_packets, 0);
 	assert_true(s[0].records.lost_packets > 0);
-	printf("# %" PRIu64 " exchanges were lost to the kernel\n", refused);
+	printf("# %" PRIu64 " were taken away in use\n", refused);
 	munmap(s, COUNT * sizeof(*s));
 }
 
@@ -622,13 +636,16 @@ int main(void)
 			     needs_wakeup),
 		PROMISE_RING("epoll, edge: each packet, taken or not", edges),
 		PROMISE_RING("poll() does for the call", poll_wakes_too),
-		PROMISE_RING("drop-oldest: the gap is the first entry", drops_oldest),
-		PROMISE_RING("drop-newest: the gap is the last entry", drops_newest),
-		PROMISE_RING("drop-newest, and a program that never calls", full_without_a_call),
-		PROMISE_RING("taken away in use: the exchange says so", taken_away),
-		PROMISE_RING("lapped: one gap, and it goes on", lapped),
-		PROMISE_RING("a tail from nowhere: EPROTO, and nobody else notices", bad_tails),
-		PROMISE_RING("the same in a race, again and again", racing_tails),
+		PROMISE_RING("drop-oldest: the gap comes first", drops_oldest),
+		PROMISE_RING("drop-newest: the gap is told without a packet behind it",
+			     drops_newest),
+		PROMISE_RING("drop-newest, full, and a program that never calls",
+			     full_without_a_call),
+		PROMISE_RING("taken away in use: the tail says so", taken_away),
+		PROMISE_RING("used late, and not taken away", history_is_good),
+		PROMISE_RING("evicted: one gap, and it goes on", evicted),
+		PROMISE_RING("a cursor from nowhere: EPROTO, and nobody else notices", bad_cursors),
+		PROMISE_RING("the same in a race, again and again", racing_cursors),
 		PROMISE_RING("five rings at full speed: taken + lost = sent, all verified",
 			     stressed),
 	};

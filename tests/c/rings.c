@@ -82,24 +82,27 @@ void ring_open(struct rings *r, int fd)
 
 	config.mode = MYDEV_MODE_RING;
 	assert_int_equal(try_config(fd, config), 0);
-	*r = (struct rings){ .fd = fd, .map = map_of(fd) };
+	*r = (struct rings){
+		.fd = fd, .map = map_of(fd), .policy = config.policy, .depth = config.queue_depth
+	};
 	/* From here on it asks for data, and the other two stay what they are. */
 	r->ring = map_or_fail(fd, r->map.ring_offset, r->map.ring_bytes, PROT_READ | PROT_WRITE);
 	r->map = map_of(fd);
 	r->pool = map_or_fail(fd, r->map.pool_offset, r->map.pool_bytes, PROT_READ);
-	r->entries = map_or_fail(fd, r->map.entries_offset, r->map.entries_bytes, PROT_READ);
+	r->log = map_or_fail(fd, r->map.log_offset, r->map.log_bytes, PROT_READ);
+	r->entries = (const void *)((const char *)r->log + r->map.first_entry);
 }
 
 void ring_close(struct rings *r)
 {
 	unmap(r->ring);
-	unmap((void *)r->entries);
+	unmap((void *)r->log);
 	unmap((void *)r->pool);
 }
 
-uint64_t ring_tail(const struct rings *r)
+uint64_t ring_cursor(const struct rings *r)
 {
-	return LOAD(r->ring->tail, __ATOMIC_ACQUIRE);
+	return LOAD(r->ring->cursor, __ATOMIC_RELAXED);
 }
 
 uint32_t ring_flags(const struct rings *r)
@@ -107,54 +110,149 @@ uint32_t ring_flags(const struct rings *r)
 	return LOAD(r->ring->flags, __ATOMIC_ACQUIRE);
 }
 
-bool ring_peek(const struct rings *r, struct mydev_ring_entry *entry, uint64_t *tail)
+static bool is_before(uint64_t a, uint64_t b)
 {
-	for (;;) {
-		*tail = ring_tail(r);
-		if (*tail >> 32 & 1)
-			continue;
-		if ((uint32_t)*tail == LOAD(r->ring->head, __ATOMIC_ACQUIRE))
-			return false;
-		*entry = *(const volatile struct mydev_ring_entry *)&r
-				  ->entries[(uint32_t)*tail % r->map.entries];
-		atomic_thread_fence(memory_order_acquire);
-		if (LOAD(r->ring->tail, __ATOMIC_RELAXED) == *tail)
-			return true;
+	return (int64_t)(a - b) < 0;
+}
+
+static uint64_t tail_behind_all_reads(const struct rings *r)
+{
+	atomic_thread_fence(memory_order_acquire);
+	return LOAD(r->log->tail, __ATOMIC_RELAXED);
+}
+
+bool ring_is_empty(const struct rings *r)
+{
+	return !is_before(ring_cursor(r), LOAD(r->log->head, __ATOMIC_ACQUIRE));
+}
+
+static void move_cursor(struct rings *r, uint64_t cursor)
+{
+	__atomic_store_n(&r->ring->cursor, cursor, __ATOMIC_RELEASE);
+}
+
+/* A program that drops does it itself. */
+static void apply_policy(struct rings *r, uint64_t head)
+{
+	uint64_t cursor = ring_cursor(r);
+
+	if (r->policy == MYDEV_POLICY_DROP_OLDEST && is_before(cursor, head - r->depth))
+		move_cursor(r, head - r->depth);
+	if (r->policy != MYDEV_POLICY_DROP_NEWEST)
+		return;
+	if (!r->keep && is_before(cursor, head - r->depth))
+		r->keep = cursor + r->depth;
+	if (r->keep && !is_before(cursor, r->keep)) {
+		r->keep = 0;
+		move_cursor(r, head);
 	}
 }
 
-bool ring_give_back(struct rings *r, uint64_t tail, unsigned int count)
+static struct mydev_ring_entry copy_of(const struct rings *r, uint64_t position)
 {
-	uint64_t next = (tail & ~0xffffffffULL) | (uint32_t)(tail + count);
-	bool done = __atomic_compare_exchange_n(&r->ring->tail, &tail, next, false,
-						__ATOMIC_RELEASE, __ATOMIC_RELAXED);
+	return *(const volatile struct mydev_ring_entry *)&r->entries[position % r->map.entries];
+}
 
-	r->refused += !done;
+/* Where packets were lost before the place @sequence, @bytes. */
+static bool make_gap(const struct rings *r, struct ring_next *next, uint64_t sequence,
+		     uint64_t bytes)
+{
+	if (sequence == r->ring->sequence)
+		return false;
+	next->entry = (struct mydev_ring_entry){ .type = MYDEV_RECORD_GAP,
+						 .sequence = r->ring->sequence };
+	next->gap_packets = sequence - r->ring->sequence;
+	next->gap_bytes = bytes - r->ring->bytes;
+	return true;
+}
+
+/* The entry, or the gap before it. */
+static bool is_next(const struct rings *r, struct ring_next *next)
+{
+	struct mydev_ring_entry *entry = &next->entry;
+
+	if (make_gap(r, next, entry->sequence, entry->bytes))
+		return true;
+	next->skip = r->ring->bytes - entry->bytes;
+	entry->length -= next->skip;
+	return true;
+}
+
+bool ring_peek(struct rings *r, struct ring_next *next)
+{
+	struct mydev_ring_entry *entry = &next->entry;
+
+	for (;;) {
+		uint64_t head = LOAD(r->log->head, __ATOMIC_ACQUIRE), tail, at;
+
+		apply_policy(r, head);
+		*next = (struct ring_next){ .position = ring_cursor(r) };
+		at = next->position;
+		/* Behind the last entry, that one says what is expected next. */
+		if (!is_before(at, head))
+			at = head - 1;
+		*entry = copy_of(r, at);
+		tail = tail_behind_all_reads(r);
+		if (!is_before(next->position, tail)) {
+			if (is_before(next->position, head))
+				return is_next(r, next);
+			return head && !is_before(at, tail) && next->position == head &&
+			       make_gap(r, next,
+					entry->sequence + (entry->type == MYDEV_RECORD_PACKET),
+					entry->bytes + entry->length);
+		}
+		move_cursor(r, tail);
+	}
+}
+
+bool ring_give_back(struct rings *r, const struct ring_next *next)
+{
+	struct mydev_ring *ring = r->ring;
+	uint64_t cursor = next->position;
+	bool gap = next->entry.type == MYDEV_RECORD_GAP;
+
+	if (!gap && is_before(cursor, tail_behind_all_reads(r))) {
+		r->refused++;
+		move_cursor(r, tail_behind_all_reads(r));
+		return false;
+	}
+	if (gap) {
+		ring->sequence += next->gap_packets;
+		ring->bytes += next->gap_bytes;
+	} else {
+		cursor++;
+		ring->sequence += next->entry.type == MYDEV_RECORD_PACKET;
+		ring->bytes += next->entry.length;
+		ring->read_packets += next->entry.type == MYDEV_RECORD_PACKET;
+		ring->read_bytes += next->entry.length;
+	}
+	move_cursor(r, cursor);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (ring_flags(r) & MYDEV_RING_NEED_WAKEUP) {
 		r->wakeups++;
 		try_sync(r->fd);
 	}
-	return done;
+	return true;
 }
 
 /* Room for the longest record, and for what follows it up to a multiple of 8. */
 static unsigned char record[sizeof(struct mydev_packet_header) + LONGEST + 8];
 
-/* An entry as read() would give it, its bytes copied out of the pool. */
-static size_t as_record(const struct rings *r, const struct mydev_ring_entry *entry)
+/* As read() would give it, its bytes copied out of the pool. */
+static size_t as_record(const struct rings *r, const struct ring_next *next)
 {
+	const struct mydev_ring_entry *entry = &next->entry;
 	struct mydev_packet_header h = {
 		.header_size = sizeof(h),
 		.type = entry->type,
 		.flags = entry->flags,
 		.sequence = entry->sequence,
-		.timestamp_ns = entry->timestamp_ns,
+		.timestamp_ns = entry->monotonic_ns,
 		.status = entry->status,
 	};
-	struct mydev_gap_record gap = { entry->packets, entry->bytes };
+	struct mydev_gap_record gap = { next->gap_packets, next->gap_bytes };
 	struct mydev_event_record event = { entry->event, entry->status };
-	const void *payload = r->pool + entry->offset;
+	const void *payload = r->pool + entry->offset + next->skip;
 
 	h.length = entry->length;
 	switch (entry->type) {
@@ -171,6 +269,8 @@ static size_t as_record(const struct rings *r, const struct mydev_ring_entry *en
 		/* One that is being taken away may be anything; it is not given back. */
 		if (h.length > LONGEST || entry->offset > r->map.pool_bytes - h.length)
 			h.length = 0;
+		if (next->skip)
+			h.flags |= MYDEV_PACKET_PARTIAL;
 	}
 	h.record_size = record_size(h.length);
 	memset(record, 0, h.record_size);
@@ -179,17 +279,16 @@ static size_t as_record(const struct rings *r, const struct mydev_ring_entry *en
 	return h.record_size;
 }
 
-/* Takes one entry; false where there is none. */
+/* Takes what is next; false where there is nothing. */
 static bool take_one(struct rings *r, struct records *records)
 {
-	struct mydev_ring_entry entry;
-	uint64_t tail;
+	struct ring_next next;
 	size_t length;
 
-	if (!ring_peek(r, &entry, &tail))
+	if (!ring_peek(r, &next))
 		return false;
-	length = as_record(r, &entry);
-	if (ring_give_back(r, tail, 1))
+	length = as_record(r, &next);
+	if (ring_give_back(r, &next))
 		records_feed(records, record, length);
 	return true;
 }
@@ -228,12 +327,8 @@ void take_ring(struct rings *r, struct records *records, uint64_t packets)
 
 const char *ring_drain(struct rings *r, struct records *records)
 {
-	/* What was lost behind the last entry is brought by the call. */
-	do {
-		while (!records->bad && take_one(r, records))
-			;
-	} while (!records->bad && !try_sync(r->fd) &&
-		 (uint32_t)ring_tail(r) != LOAD(r->ring->head, __ATOMIC_ACQUIRE));
+	while (!records->bad && take_one(r, records))
+		;
 	return records->bad ? records->error : NULL;
 }
 

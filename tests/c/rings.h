@@ -16,12 +16,28 @@ struct rings {
 	int fd;
 	struct mydev_map map;
 	struct mydev_ring *ring;
+	const struct mydev_log_page *log;
 	const struct mydev_ring_entry *entries;
 	const unsigned char *pool;
+	uint32_t policy;
+	uint32_t depth;
+	uint64_t keep; /* of one that drops the newest, and is full; else 0 */
 
 	/* Results. */
 	uint64_t wakeups; /* calls that the kernel asked for */
 	uint64_t refused; /* entries that were taken away before they were given back */
+};
+
+/*
+ * What is next: an entry, its length without what was read before; or a gap, of which
+ * the type, the sequence, and these are set.
+ */
+struct ring_next {
+	struct mydev_ring_entry entry;
+	uint64_t position;
+	uint64_t gap_packets;
+	uint64_t gap_bytes;
+	uint32_t skip; /* bytes that were read before */
 };
 
 /* As PROMISE_DEFAULTS(), and what an earlier test has left mapped is unmapped. */
@@ -40,13 +56,18 @@ void ring_open(struct rings *r, int fd);
 /* Unmaps what is mapped; the descriptor stays. */
 void ring_close(struct rings *r);
 
-uint64_t ring_tail(const struct rings *r);
+uint64_t ring_cursor(const struct rings *r);
 uint32_t ring_flags(const struct rings *r);
+/* True where all before the head was given back. */
+bool ring_is_empty(const struct rings *r);
 
-/* The entry that is next, where there is one, and the tail that it is at. */
-bool ring_peek(const struct rings *r, struct mydev_ring_entry *entry, uint64_t *tail);
-/* False where the kernel was faster. Calls it where it says that it is needed. */
-bool ring_give_back(struct rings *r, uint64_t tail, unsigned int count);
+/* False where there is nothing next. */
+bool ring_peek(struct rings *r, struct ring_next *next);
+/*
+ * False where it was taken away meanwhile. Calls the kernel where it says that it is
+ * needed.
+ */
+bool ring_give_back(struct rings *r, const struct ring_next *next);
 
 /* Waits until @packets more have come or are told lost; NULL, or what is wrong. */
 const char *ring_read(struct rings *r, struct records *records, uint64_t packets);

@@ -409,6 +409,51 @@ static void stalled(void **state)
 }
 
 /* Whatever comes next tells of an error, once: write, poll, fsync. */
+static int asks_in_vain(void *arg)
+{
+	struct mydev_transact t = { .size = sizeof(t),
+				    .out_length = 100,
+				    .in_length = 100,
+				    .timeout_ms = 2,
+				    .out_data = (uintptr_t)buf,
+				    .in_data = (uintptr_t)buf };
+
+	for (;;) {
+		if (!ioctl(*(int *)arg, MYDEV_IOC_TRANSACT, &t) ||
+		    (errno != ETIMEDOUT && errno != EPIPE && errno != EAGAIN))
+			return errno;
+	}
+}
+
+/*
+ * Each question that is given up stops sending for a moment, and in that moment the
+ * device may refuse something. It is told of and counted all the same.
+ */
+static void refused_while_stopped(void **state)
+{
+	int fd = node_open(O_WRONLY), asker = node_open(O_RDWR);
+	uint64_t halts = sim_number("out_halts"), errors = stats_of(fd).send_errors;
+	pid_t pid = spawn(asks_in_vain, &asker);
+
+	(void)state;
+	sim_do("verify-out off");
+	for (unsigned int i = 0; i < (slow_lane() ? 30 : 100); i++) {
+		uint64_t before;
+
+		/* The device may be late in seeing that it has got something since. */
+		await(strcmp(sim_text("out_state"), "stalled"));
+		before = sim_number("out_halts");
+		sim_do("stall-out");
+		await(sim_number("out_halts") > before);
+		/* It is this that is refused, or a question; and then it goes on. */
+		while (write(fd, buf, 500) != 500 || fsync(fd))
+			assert_int_equal(errno, EPIPE);
+	}
+	assert_return_code(kill(pid, SIGKILL), errno);
+	assert_int_equal(reap(pid, PROMPT), 128 + SIGKILL);
+	assert_int_equal(stats_of(fd).send_errors - errors, sim_number("out_halts") - halts);
+}
+
 static void told_once(void **state)
 {
 	int fd = node_open(O_WRONLY);
@@ -619,6 +664,8 @@ int main(void)
 		PROMISE_SEND("a signal ends the wait for the wire, and for room", interrupted),
 		PROMISE_SEND("a stall is told to its writer once, and others lose nothing",
 			     stalled),
+		PROMISE_SEND("what is refused while sending is stopped is told and counted",
+			     refused_while_stopped),
 		PROMISE_SEND("write and poll tell of an error, too, and only once", told_once),
 		PROMISE_SEND("a device that always stalls: EPIPE each time, no hang",
 			     stalls_for_ever),

@@ -7,7 +7,7 @@
 #include "settings.h"
 
 static struct mydev_geometry default_geometry;
-static unsigned int default_stall_ms;
+static unsigned int default_block_timeout_ms;
 
 int fresh_defaults(void **state)
 {
@@ -18,11 +18,11 @@ int fresh_defaults(void **state)
 	fd = node_open(O_WRONLY);
 	if (!default_geometry.size) {
 		default_geometry = geometry_of(fd);
-		default_stall_ms = sysfs_number("stall_ms");
+		default_block_timeout_ms = sysfs_number("block_timeout_ms");
 	}
 	g = default_geometry;
 	assert_int_equal(try_geometry(fd, &g), 0);
-	set_stall_ms(default_stall_ms);
+	set_block_timeout_ms(default_block_timeout_ms);
 	close(fd);
 	return 0;
 }
@@ -107,12 +107,12 @@ int sysfs_write(const char *attribute, const char *value)
 	return error;
 }
 
-void set_stall_ms(unsigned int ms)
+void set_block_timeout_ms(unsigned int ms)
 {
 	char text[16];
 
 	snprintf(text, sizeof(text), "%u\n", ms);
-	assert_int_equal(sysfs_write("stall_ms", text), 0);
+	assert_int_equal(sysfs_write("block_timeout_ms", text), 0);
 }
 
 void ask(int fd)

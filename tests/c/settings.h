@@ -34,7 +34,7 @@ void set_geometry(uint32_t transfers, uint32_t transfer_size, uint32_t buffers);
 
 /* 0 or an errno */
 int sysfs_write(const char *attribute, const char *value);
-void set_stall_ms(unsigned int ms);
+void set_block_timeout_ms(unsigned int ms);
 
 /* Asks for data without taking any, so the client counts from now on. */
 void ask(int fd);

@@ -5,7 +5,10 @@
  */
 #include <grp.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -74,6 +77,190 @@ static int fresh_share(void **state)
 
 #define PROMISE_SHARE(_words, _fn) { _words, _fn, fresh_share, NULL, NULL }
 
+/* --- waiting for each other ----------------------------------------------------- */
+
+static int asks_in_vain(void *arg)
+{
+	return transact(*(int *)arg, 60000) ? errno : 0;
+}
+
+/* Each of them is the only one that waits behind its descriptor. */
+static int waits_exclusively(void *arg)
+{
+	struct epoll_event event = { .events = EPOLLOUT | EPOLLEXCLUSIVE };
+	int fd = open(node, O_WRONLY | O_CLOEXEC), ep = epoll_create1(EPOLL_CLOEXEC);
+
+	(void)arg;
+	if (fd < 0 || ep < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, fd, &event))
+		return errno;
+	return epoll_wait(ep, &event, 1, 20000) == 1 ? 0 : ETIMEDOUT;
+}
+
+static void exclusive_pollers(void **state)
+{
+	int fd = node_open(O_RDWR);
+	uint64_t bytes = sim_number("out_bytes");
+	pid_t asker = spawn(asks_in_vain, &fd), pollers[3];
+
+	(void)state;
+	await(sim_number("out_bytes") == bytes + 100);
+	for (unsigned int i = 0; i < 3; i++) {
+		pollers[i] = spawn(waits_exclusively, NULL);
+		await_sleeping(pollers[i]);
+	}
+	/* Now the turn is free, and it is so for each of them. */
+	assert_return_code(kill(asker, SIGKILL), errno);
+	assert_int_equal(reap(asker, PROMPT), 128 + SIGKILL);
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(reap(pollers[i], PROMPT), 0);
+}
+
+#define MOST_WAITERS 256
+
+struct crowd {
+	int fd;
+	bool leases;
+	volatile int refused;
+	volatile int error; /* another one */
+};
+
+static void *waits_in_turn(void *arg)
+{
+	struct crowd *c = arg;
+
+	if (c->leases ? !lease(c->fd, MYDEV_LEASE_ACQUIRE, UINT32_MAX) : write(c->fd, buf, 1) == 1)
+		return NULL;
+	if (errno == EAGAIN)
+		__atomic_add_fetch(&c->refused, 1, __ATOMIC_SEQ_CST);
+	else
+		c->error = errno;
+	return NULL;
+}
+
+/* One thread more than may wait. */
+static int crowds(void *arg)
+{
+	pthread_t threads[MOST_WAITERS + 1];
+	pthread_attr_t attr;
+
+	/* Who sleeps in the kernel needs little. */
+	if (pthread_attr_init(&attr) || pthread_attr_setstacksize(&attr, 64 << 10))
+		return ENOMEM;
+	for (unsigned int i = 0; i < MOST_WAITERS + 1; i++) {
+		if (pthread_create(&threads[i], &attr, waits_in_turn, arg))
+			return ENOMEM;
+	}
+	for (unsigned int i = 0; i < MOST_WAITERS + 1; i++)
+		pthread_join(threads[i], NULL);
+	return 0;
+}
+
+static int writes_one(void *arg)
+{
+	(void)arg;
+	return write(open(node, O_WRONLY | O_CLOEXEC), buf, 1) == 1 ? 0 : errno;
+}
+
+/* The one that is refused is told at once, and the others get their turn. */
+static void crowded(void **state)
+{
+	struct crowd *c = shared_memory(sizeof(*c));
+	int fd = node_open(O_RDWR);
+	uint64_t bytes = sim_number("out_bytes");
+	pid_t asker = spawn(asks_in_vain, &fd), writers, other;
+
+	(void)state;
+	c->fd = node_open(O_WRONLY);
+	await(sim_number("out_bytes") == bytes + 100);
+	writers = spawn(crowds, c);
+	await(c->refused);
+	/* That is no reason to refuse another descriptor. */
+	other = spawn(writes_one, NULL);
+	await_sleeping(other);
+	assert_return_code(kill(asker, SIGKILL), errno);
+	assert_int_equal(reap(asker, PROMPT), 128 + SIGKILL);
+	assert_int_equal(reap(other, 20), 0);
+	assert_int_equal(reap(writers, 20), 0);
+	assert_int_equal(c->refused, 1);
+	assert_int_equal(c->error, 0);
+	assert_return_code(fsync(c->fd), errno);
+	await(sim_number("out_bytes") == bytes + 101 + MOST_WAITERS);
+}
+
+static void crowded_lease(void **state)
+{
+	struct crowd *c = shared_memory(sizeof(*c));
+	int fd = node_open(O_RDWR);
+	pid_t leasers;
+
+	(void)state;
+	assert_return_code(lease(fd, MYDEV_LEASE_ACQUIRE, 0), errno);
+	c->fd = node_open(O_WRONLY);
+	c->leases = true;
+	leasers = spawn(crowds, c);
+	await(c->refused);
+	assert_return_code(lease(fd, MYDEV_LEASE_RELEASE, 0), errno);
+	/* It is one descriptor, so all of them get it. */
+	assert_int_equal(reap(leasers, 20), 0);
+	assert_int_equal(c->refused, 1);
+	assert_int_equal(c->error, 0);
+}
+
+static int leases(void *arg)
+{
+	int *fd = arg;
+
+	/* Whatever comes of it: the other end decides that. */
+	lease(*fd, MYDEV_LEASE_ACQUIRE, UINT32_MAX);
+	return 0;
+}
+
+/* Nobody else runs on this processor, and the children on no other, until this sleeps. */
+static void run_alone(bool alone)
+{
+	struct sched_param param = { .sched_priority = alone };
+
+	assert_return_code(sched_setscheduler(0, alone ? SCHED_FIFO : SCHED_OTHER, &param), errno);
+}
+
+/*
+ * Between its being given the turn, which it waits for, and its having the lease, it
+ * is revoked: both are done before it can run.
+ */
+static void revoked_with_lease(void **state)
+{
+	int other = node_open(O_RDWR);
+	cpu_set_t old, one;
+
+	(void)state;
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	assert_return_code(sched_getaffinity(0, sizeof(old), &old), errno);
+	assert_return_code(sched_setaffinity(0, sizeof(one), &one), errno);
+	for (unsigned int round = 0; round < 10; round++) {
+		int asker = node_open(O_RDWR), fd = node_open(O_WRONLY);
+		uint32_t has_turn = info_of(asker).client_id, waits = info_of(fd).client_id;
+		uint64_t bytes = sim_number("out_bytes");
+		pid_t asks = spawn(asks_in_vain, &asker), leaser;
+
+		await(sim_number("out_bytes") == bytes + 100);
+		leaser = spawn(leases, &fd);
+		await_sleeping(leaser);
+		run_alone(true);
+		assert_return_code(select_one(other, MYDEV_IOC_REVOKE, has_turn), errno);
+		assert_return_code(select_one(other, MYDEV_IOC_REVOKE, waits), errno);
+		run_alone(false);
+		assert_int_equal(reap(leaser, PROMPT), 0);
+		assert_int_equal(reap(asks, PROMPT), ESTALE);
+		if (acquire(other))
+			fail_msg("a revoked descriptor has the lease: %s", sysfs("lease"));
+		assert_return_code(release(other), errno);
+		close(asker);
+		close(fd);
+	}
+	assert_return_code(sched_setaffinity(0, sizeof(old), &old), errno);
+}
+
 /* --- who may do what -------------------------------------------------------- */
 
 enum role { READER, WRITER, BOTH, ROLES };
@@ -106,10 +293,10 @@ static const struct request {
 	/* Not a single setting of reading: 0 is no depth, and good for a writer. */
 	{ "SET_CONFIG", MYDEV_IOC_SET_CONFIG, sizeof(struct mydev_config), 32,
 	  .root = { ERANGE, 0, ERANGE }, .other = { ERANGE, 0, ERANGE } },
-	{ "GET_GEOMETRY", MYDEV_IOC_GET_GEOMETRY, sizeof(struct mydev_geometry), 40, .reserved = 20,
+	{ "GET_GEOMETRY", MYDEV_IOC_GET_GEOMETRY, sizeof(struct mydev_geometry), 48, .reserved = 44,
 	  .out = true },
-	{ "SET_GEOMETRY", MYDEV_IOC_SET_GEOMETRY, sizeof(struct mydev_geometry), 40,
-	  .root = { EBADF, ERANGE, ERANGE }, .other = { EBADF, ERANGE, ERANGE }, .reserved = 20 },
+	{ "SET_GEOMETRY", MYDEV_IOC_SET_GEOMETRY, sizeof(struct mydev_geometry), 48,
+	  .root = { EBADF, ERANGE, ERANGE }, .other = { EBADF, ERANGE, ERANGE }, .reserved = 44 },
 	/* GET_STATUS of the device: outside of the interface. */
 	{ "CONTROL", MYDEV_IOC_CONTROL, sizeof(struct mydev_control), 40, .argument = { 0, 0x80 },
 	  .words = 2, .root = { EBADF, EACCES, EACCES }, .other = { EBADF, EACCES, EACCES },
@@ -128,11 +315,14 @@ static const struct request {
 	  .other = { EBADF, EBADF, ERANGE }, .reserved = 4 },
 	{ "REVOKE", MYDEV_IOC_REVOKE, sizeof(struct mydev_select), 8, .argument = { 1U << 31 },
 	  .words = 1, .root = { ESRCH, ESRCH, ESRCH }, .other = { EPERM, EPERM, EPERM } },
-	{ "GET_MAP", MYDEV_IOC_GET_MAP, sizeof(struct mydev_map), 64, .root = { 0, EBADF, 0 },
-	  .other = { 0, EBADF, 0 }, .reserved = 12, .out = true },
+	{ "GET_MAP", MYDEV_IOC_GET_MAP, sizeof(struct mydev_map), 72, .root = { 0, EBADF, 0 },
+	  .other = { 0, EBADF, 0 }, .reserved = 64, .out = true },
 	/* There is no ring. */
 	{ "SYNC", MYDEV_IOC_SYNC, sizeof(struct mydev_select), 8, .root = { EINVAL, EBADF, EINVAL },
 	  .other = { EINVAL, EBADF, EINVAL }, .reserved = 4 },
+	/* To the oldest; a value would not be for that. */
+	{ "REWIND", MYDEV_IOC_REWIND, sizeof(struct mydev_rewind), 16, .root = { 0, EBADF, 0 },
+	  .other = { 0, EBADF, 0 }, .reserved = 8 },
 };
 
 #define REQUESTS (sizeof(requests) / sizeof(requests[0]))
@@ -557,6 +747,11 @@ static void ones_own(void **state)
 	assert_return_code(select_one(fd, MYDEV_IOC_REVOKE, 0), errno);
 	assert_revoked(fd);
 	assert_string_equal(sysfs("lease"), "");
+	/* What it had queued it has lost, and is seen to have. */
+	fdinfo(fd, (char *)buf, sizeof(buf));
+	assert_non_null(strstr((char *)buf, "mydev-queued-packets:\t0\n"));
+	assert_non_null(strstr((char *)buf, "mydev-queued-bytes:\t0\n"));
+	assert_non_null(strstr((char *)buf, "mydev-lost-packets:\t10\n"));
 	/* It counts as open until it is closed, and holds nothing. */
 	assert_int_equal(sysfs_number("clients"), 2);
 	take_packets(other, &v, 10, 0);
@@ -648,6 +843,12 @@ int main(void)
 		PROMISE_SHARE("revoke of one's own descriptor is final", ones_own),
 		PROMISE_SHARE("revoke wakes whoever sleeps", wakes_sleepers),
 		PROMISE_SHARE("revoke ends exchanges", wakes_exchange),
+		PROMISE_SHARE("EPOLLEXCLUSIVE: each descriptor that may send is told",
+			      exclusive_pollers),
+		PROMISE_SHARE("256 threads wait to send, one more is told so", crowded),
+		PROMISE_SHARE("256 threads wait for the lease, one more is told so", crowded_lease),
+		PROMISE_SHARE("revoke while getting the lease: the lease is free",
+			      revoked_with_lease),
 		PROMISE_SHARE("revoke frees a ring that was stopped", frees_the_ring),
 	};
 

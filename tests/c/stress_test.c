@@ -107,7 +107,7 @@ static void sixteen(bool stall)
 	pid_t pids[CLIENTS];
 
 	deadline(120);
-	set_stall_ms(stall ? 200 : 0);
+	set_block_timeout_ms(stall ? 200 : 0);
 	stops = stats_of(fd).ring_stops;
 	shared = shared_memory(sizeof(*shared));
 	for (int i = 0; i < CLIENTS; i++) {
@@ -177,7 +177,7 @@ static void as_soon_as_somebody_reads(void **state)
 
 	(void)state;
 	deadline(170);
-	set_stall_ms(100);
+	set_block_timeout_ms(100);
 	for (int round = 0; round < (slow_lane() ? 6 : 8); round++) {
 		int reader = random_next(&seed) % CLIENTS;
 		uint64_t packets;
@@ -205,14 +205,14 @@ static void as_soon_as_somebody_reads(void **state)
 					    errno == EAGAIN);
 		}
 		packets = stats_of(fds[0]).packets;
-		/* Others are in the way for no longer than stall_ms each. */
+		/* Others are in the way for no longer than block_timeout_ms each. */
 		await_within(30, (read(fds[reader], buf, sizeof(buf)),
 				  stats_of(fds[0]).packets > packets + 500));
 		sim_do("count 0");
 		for (int i = 0; i < CLIENTS; i++)
 			close(fds[i]);
 		fresh(NULL);
-		set_stall_ms(100);
+		set_block_timeout_ms(100);
 	}
 }
 
@@ -245,7 +245,7 @@ static void crowd(void **state)
 
 	(void)state;
 	deadline(170);
-	set_stall_ms(0);
+	set_block_timeout_ms(0);
 	for (int i = 0; i < CROWD; i++) {
 		readers[i] = (struct reader){ node_open(O_RDONLY), next_counter(), packets };
 		ask(readers[i].fd);
@@ -409,7 +409,7 @@ static void killed_at_any_moment(void **state)
 
 	(void)state;
 	deadline(170);
-	set_stall_ms(0);
+	set_block_timeout_ms(0);
 	v = shared_memory(sizeof(*v));
 	verify_from(&w, next_counter());
 	ask(fast);
@@ -493,9 +493,9 @@ static void all_freed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_DEFAULTS("16 clients at random, lapping: never a deadlock",
+		PROMISE_DEFAULTS("16 clients at random, evicting: never a deadlock",
 				 sixteen_lapping),
-		PROMISE_DEFAULTS("16 clients at random, no lapping: never a deadlock",
+		PROMISE_DEFAULTS("16 clients at random, evicting none: never a deadlock",
 				 sixteen_waiting),
 		PROMISE_DEFAULTS("16 that have stopped everything: somebody reads, and data flows",
 				 as_soon_as_somebody_reads),

@@ -160,7 +160,7 @@ static void who_is_slow(void **state)
 	assert_int_equal(rows[3].lost_packets, 80);
 	agree(&rows[4], idle);
 	assert_string_equal(rows[4].role, "idle");
-	assert_string_equal(rows[5].role, "no-reader");
+	assert_string_equal(rows[5].role, "writer");
 	assert_int_equal(rows[5].pid, getpid());
 	assert_int_equal(rows[6].pid, pid);
 	assert_int_equal(rows[6].lag_packets, 100);
@@ -168,14 +168,14 @@ static void who_is_slow(void **state)
 	assert_int_equal(table(rows, 16), 6);
 }
 
-static void who_was_lapped(void **state)
+static void who_was_evicted(void **state)
 {
 	int stuck = node_open(O_RDONLY), fast = node_open(O_RDONLY);
 	struct row rows[4];
 	struct verifier v;
 
 	(void)state;
-	set_stall_ms(300);
+	set_block_timeout_ms(300);
 	ask(stuck);
 	/* Who has not asked may lose what comes before he does. */
 	ask(fast);
@@ -183,7 +183,7 @@ static void who_was_lapped(void **state)
 	feed_forever("5000");
 	take_packets(fast, &v, 3 * info_of(fast).pool_buffers, 5000);
 	assert_int_equal(table(rows, 4), 2);
-	assert_string_equal(rows[0].role, "lapped");
+	assert_string_equal(rows[0].role, "evicted");
 	assert_string_equal(rows[1].role, "reading");
 	take_rest(fast, &v);
 	assert_int_equal(table(rows, 4), 2);
@@ -286,7 +286,7 @@ static struct traced traced(void)
 			t.last = seq;
 			t.bytes += value_of(line, "length");
 		} else if (strstr(line, " mydev_drop: ")) {
-			t.drops++;
+			t.drops += value_of(line, "packets");
 			t.dropped_bytes += value_of(line, "bytes");
 			t.drops_known &= value_of(line, "seq") <= t.last &&
 					 value_of(line, "client") == (uint64_t)getpid();
@@ -361,6 +361,11 @@ static void losses_traced(void **state)
 	a = stats_of(oldest);
 	b = stats_of(newest);
 	close(fast);
+	/* What a client has lost is traced when it is told of it. */
+	assert_true(read(oldest, buf, sizeof(buf)) > 0);
+	assert_int_equal(read(newest, buf, sizeof(buf)), 20 * 1000);
+	assert_int_equal(read(newest, buf, sizeof(buf)), -1);
+	assert_int_equal(errno, ENOBUFS);
 	trace_off();
 	assert_int_equal(a.client_lost_packets, 190);
 	assert_int_equal(b.client_lost_packets, 180);
@@ -405,7 +410,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PROMISE_DEFAULTS("the table of clients, fdinfo and GET_STATS tell the same",
 				 who_is_slow),
-		PROMISE_DEFAULTS("the table tells who was lapped, until he reads", who_was_lapped),
+		PROMISE_DEFAULTS("the table tells who was evicted, until he reads",
+				 who_was_evicted),
 		PROMISE_DEFAULTS(
 			"submit, complete, deliver, start and stop are traced, with numbers",
 			traced_on_its_way),

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <liburing.h>
 #include <poll.h>
+#include <sys/epoll.h>
 
 #include "rings.h"
 
@@ -194,10 +195,9 @@ static void multishot_edges(void **state)
 static void multishot_mapped(void **state)
 {
 	int fd = node_open(O_RDWR);
-	struct mydev_ring_entry entry;
+	struct ring_next next;
 	unsigned int slot;
 	struct rings r;
-	uint64_t tail;
 
 	(void)state;
 	need_ring();
@@ -207,12 +207,45 @@ static void multishot_mapped(void **state)
 		feed(1, "100");
 		do
 			assert_true(result(&slot) & POLLIN);
-		while (!ring_peek(&r, &entry, &tail));
-		assert_int_equal(entry.length, 100);
-		assert_true(ring_give_back(&r, tail, 1));
+		while (!ring_peek(&r, &next));
+		assert_int_equal(next.entry.length, 100);
+		assert_true(ring_give_back(&r, &next));
 	}
 	assert_int_equal(r.wakeups, 0);
 	ring_close(&r);
+	io_uring_queue_exit(&ring);
+}
+
+/*
+ * Behind an epoll that is itself watched by edges nobody looks at the queue at all:
+ * not who is woken, nor who takes packets. Several come within one tick.
+ */
+static void multishot_of_epoll(void **state)
+{
+	int fd = node_open(O_RDWR), ep = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event event = { .events = EPOLLIN };
+	struct ring_next next;
+	unsigned int slot;
+	struct rings r;
+
+	(void)state;
+	need_ring();
+	ring_open(&r, fd);
+	assert_return_code(ep, errno);
+	assert_return_code(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &event), errno);
+	submit_multishot(ep);
+	for (unsigned int i = 0; i < 100; i++) {
+		feed(3, "100");
+		for (unsigned int taken = 0; taken < 3; taken++) {
+			while (!ring_peek(&r, &next))
+				assert_true(result(&slot) & POLLIN);
+			assert_int_equal(next.entry.length, 100);
+			assert_true(ring_give_back(&r, &next));
+		}
+	}
+	assert_int_equal(r.wakeups, 0);
+	ring_close(&r);
+	close(ep);
 	io_uring_queue_exit(&ring);
 }
 
@@ -262,6 +295,8 @@ int main(void)
 		PROMISE("a multishot poll is told of each packet, read or not", multishot_edges),
 		PROMISE_RING("a multishot poll and a mapped ring: each packet that follows",
 			     multishot_mapped),
+		PROMISE_RING("the same behind an epoll that is watched by edges",
+			     multishot_of_epoll),
 		PROMISE("a read that waits ends with ENODEV on unplug", unplugged),
 		PROMISE("a ring that is given up takes its reads with it", given_up),
 	};

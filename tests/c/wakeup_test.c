@@ -211,15 +211,27 @@ static void bound_for_the_rest(void **state)
 	assert_true(now() - begin < 10);
 	assert_int_equal(read(fd, buf, sizeof(buf)), 2 * SIZE);
 
-	/* The same where the bound had passed before the read: it begins anew. */
-	feed(3, "1000");
+	/* The bound is of each packet: what came later waits for its own. */
+	feed(1, "1000");
 	assert_int_equal(poll(&p, 1, 20000), 1);
-	await_queued(fd, 3);
 	begin = now();
+	feed(2, "1000");
+	await_queued(fd, 3);
 	assert_int_equal(read(fd, buf, SIZE), SIZE);
 	assert_int_equal(poll(&p, 1, 20000), 1);
 	assert_in_range((now() - begin) * 1000, 99, 10000);
 	assert_int_equal(read(fd, buf, sizeof(buf)), 2 * SIZE);
+
+	/* And what has waited long enough before the read does not wait again. */
+	feed(2, "1000");
+	assert_int_equal(poll(&p, 1, 20000), 1);
+	await_queued(fd, 2);
+	assert_int_equal(poll(&p, 1, 200), 1);
+	assert_int_equal(read(fd, buf, SIZE), SIZE);
+	begin = now();
+	assert_int_equal(poll(&p, 1, 20000), 1);
+	assert_true(now() - begin < 10);
+	assert_int_equal(read(fd, buf, sizeof(buf)), SIZE);
 }
 
 static void new_bound_at_once(void **state)

@@ -357,7 +357,7 @@ def measure_mydev_slow(node, control):
 
 
 def measure_mydev_stuck(node, control):
-    limit = attributes(node) / "stall_ms"
+    limit = attributes(node) / "block_timeout_ms"
     before = limit.read_text()
     limit.write_text("300")
     try:
@@ -374,7 +374,7 @@ def measure_mydev_stuck(node, control):
             lost = len(expected) - len(slow.records)
             verdict = "told" if lost and slow.gaps and not fast.gaps else "unclear"
             return report("mydev stuck", "opens", [len(r.records) for r in readers], verdict,
-                          f"of {len(expected)} packets: {lost} lost after stall_ms, {slow.gaps} ENOBUFS from read()")
+                          f"of {len(expected)} packets: {lost} lost after block_timeout_ms, {slow.gaps} ENOBUFS from read()")
     finally:
         limit.write_text(before)
 

@@ -139,7 +139,7 @@ ktap_case "mydev: each of three readers gets every packet" \
 	measure mydev copy "$MYDEV" "$SIM" 3
 ktap_case "mydev: the device waits for a slow reader, and nothing is lost" \
 	measure mydev-slow waits "$MYDEV" "$SIM"
-ktap_case "mydev: one that reads nothing for stall_ms stops the others no more, and is told what it lost" \
+ktap_case "mydev: one that reads nothing for block_timeout_ms stops the others no more, and is told what it lost" \
 	measure mydev-stuck told "$MYDEV" "$SIM"
 ktap_case "usbfs: a second program cannot claim the interface, nor read from it" \
 	measure usbfs exclusive "$SKEL" "$SKEL_SIM"

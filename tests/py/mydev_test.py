@@ -4,6 +4,7 @@
 
 import asyncio
 import errno
+import gc
 import os
 import signal
 import socket
@@ -62,6 +63,8 @@ def check_bytes(data, counter):
 
 def fresh():
     """One device, plugged in and quiet, and all that it had to send was read."""
+    # What an exception that is kept has of the frames that it came through.
+    gc.collect()
     for command in ("count 0", "rate max", "resume"):
         sim(command)
     if not plugged():
@@ -90,6 +93,16 @@ def mapped(address):
         if begin <= address < end:
             return line.endswith(NODE)
     return False
+
+
+def opened():
+    """How many descriptors of the device this process has."""
+    return sum(os.path.realpath(path).startswith(NODE) for path in Path("/proc/self/fd").iterdir())
+
+
+def in_maps():
+    """How many packet pools of the device are mapped: each is the last of three parts."""
+    return sum(NODE in line for line in Path("/proc/self/maps").read_text().splitlines()) // 3
 
 
 # ----------------------------------------------------------------------- tests
@@ -239,6 +252,69 @@ def too_many(ring):
         check_bytes(packets.next().data, counter + packets.held_max)
 
 
+@both_ways("what came before can be had again: the oldest, by its number, by its time")
+def rewound(ring):
+    with mydev.open() as device, device.packets(ring=ring) as packets:
+        counter, sequence = next_counter(), device.stats()["packets"]
+        feed(20)
+        taken = [(packet.sequence, packet.timestamp_ns) for packet in (packets.next(20) for _ in range(20))]
+        assert [number for number, _ in taken] == list(range(sequence, sequence + 20))
+        assert device.rewind() == sequence
+        for i in range(20):
+            check_bytes(packets.next(20).data, counter + i)
+        # Some of what was read by the copying way is not taken yet.
+        assert device.rewind(sequence=sequence + 7) == sequence + 7
+        for i in range(7, 10):
+            check_bytes(packets.next(20).data, counter + i)
+        first = next(number for number, stamp in taken if stamp >= taken[15][1])
+        assert device.rewind(time_ns=taken[15][1]) == first
+        check_bytes(packets.next(20).data, counter + first - sequence)
+        assert device.rewind(time_ns=time.monotonic_ns()) == sequence + 20
+        with raises(BlockingIOError):
+            packets.next(0)
+
+        assert device.rewind(sequence=0) == sequence
+        view = packets.next(20).data
+        with raises(BufferError):
+            device.rewind()
+        check_bytes(view, counter)
+        del view
+        with raises(ValueError):
+            device.rewind(sequence=1, time_ns=1)
+        with raises(ValueError):
+            device.rewind(sequence=-1)
+
+        # Who is late, and reads bytes; and who does not read at all.
+        with mydev.open(mode="r") as late:
+            assert late.rewind(sequence=sequence + 18) == sequence + 18
+            data = b""
+            while len(data) < 2000:
+                data += late.read(1500)
+            check_bytes(data[:1000], counter + 18)
+            check_bytes(data[1000:], counter + 19)
+        with mydev.open(mode="w") as writer:
+            with raises(OSError, errno.EBADF):
+                writer.rewind()
+            assert 512 <= writer.geometry()["log_entries"] <= writer.geometry()["max_log_entries"]
+
+
+@both_ways("asyncio: a task that waits gets what a rewind brings back")
+def rewound_while_waiting(ring):
+    async def run():
+        with mydev.open() as device, device.packets(ring=ring) as packets:
+            counter = next_counter()
+            feed(2)
+            for i in range(2):
+                check_bytes((await anext(packets)).data, counter + i)
+            task = asyncio.create_task(anext(packets))
+            await asyncio.sleep(0.1)
+            assert not task.done()
+            device.rewind()
+            check_bytes((await asyncio.wait_for(task, 20)).data, counter)
+
+    asyncio.run(run())
+
+
 @promise("a packet that was taken away is PacketLost, and then comes the gap")
 def taken_away():
     with mydev.open() as device:
@@ -247,8 +323,9 @@ def taken_away():
         with device.packets() as packets:
             feed(1)
             packets.next()
-            feed(30)
-            wait_for(lambda: device.stats()["client_packets"] == 31 and device.stats()["client_lost_packets"])
+            # More than there is memory for: what is held is not spared.
+            feed(8000)
+            wait_for(lambda: device.stats()["client_packets"] == 8001)
             lost = good = 0
             failed = False
             while item := drain_lossy(packets):
@@ -256,7 +333,7 @@ def taken_away():
                 lost += getattr(item, "packets", 0)
                 good += isinstance(item, mydev.Packet)
             assert lost == device.stats()["client_lost_packets"], (lost, device.stats())
-            assert failed and good == 31 - lost <= 4
+            assert failed and good == 8001 - lost <= 4
         with raises(TypeError):
             device.configure(colour=1)
         with raises(ValueError):
@@ -337,9 +414,6 @@ def asynchronous(ring):
         else:
             raise AssertionError(f"{used} s of work in {passed} s of waiting")
         check_bytes(kept, counter)
-        # From Python 3.12 on what a timeout has cancelled passes through this frame, which
-        # is held by whoever has cancelled it until the next await.
-        kept = packet = None
 
     async def run():
         with mydev.open() as device, device.packets(ring=ring) as packets:
@@ -387,8 +461,90 @@ def unplugged(ring):
         assert "plug it in" in str(what.value) and what.value.filename == NODE
         for i, view in enumerate(views):
             check_bytes(view, counter + i)
+
+
+@both_ways("the end of with hides nothing, and closes what views are in use of")
+def ended_in_use(ring):
+    for kind in (KeyboardInterrupt, mydev.Unplugged, None):
+        with mydev.open() as other, other.packets(ring=ring) as others:
+            view = None
+            try:
+                with mydev.open() as device, device.packets(ring=ring) as packets:
+                    counter = next_counter()
+                    feed(1)
+                    for packet in packets:
+                        view = packet.data
+                        break
+                    if kind:
+                        raise kind(errno.ENODEV, "as it is")
+            except BaseException as error:
+                assert type(error) is kind, repr(error)
+            else:
+                assert kind is None
+            assert packets.closed and device.closed and packet.released
+            for function in (packets.next, device.stats, lambda: packet.data):
+                with raises(ValueError):
+                    function()
+            check_bytes(view, counter)
+            assert opened() == 2 and in_maps() == (2 if ring else 0)
+            # Nobody waits for one who will never read again.
+            others.next(20)
+            for _ in range(2 * other.config()["queue_depth"] // 50):
+                feed(50, "100")
+                for _ in range(50):
+                    others.next(20)
+            check_bytes(view, counter)
+            del view
+            assert opened() == 1 and in_maps() == (1 if ring else 0)
+
+
+@both_ways("what a traceback has a view of goes with the traceback")
+def viewed_by_a_traceback(ring):
+    def use(packets):
+        view = packets.next().data
+        plug(False)
+        while packets.next():
+            check_bytes(view, counter)
+
+    counter = next_counter()
+    try:
+        with mydev.open() as device, device.packets(ring=ring) as packets:
+            feed(1)
+            use(packets)
+    except mydev.Unplugged:
+        assert packets.closed and device.closed and opened() == 1
+    assert opened() == 0 and in_maps() == 0
+
+
+@both_ways("packets can be taken anew when views of the last ones are gone")
+def taken_anew(ring):
+    with mydev.open() as device:
+        with device.packets(ring=ring) as packets:
+            counter = next_counter()
+            feed(2)
+            view = packets.next().data
+            with raises(BufferError):
+                packets.close()
+            assert not packets.closed
+        with raises(BufferError):
+            device.packets(ring=ring)
+        check_bytes(view, counter)
         del view
-        views.clear()
+        with device.packets(ring=ring) as packets:
+            feed(1)
+            assert isinstance(packets.next(20), mydev.Packet)
+
+
+@promise("an error within a lease is what is told, and a device may be closed in it")
+def ended_lease():
+    with mydev.open() as device:
+        with raises(KeyError):
+            with device.lease():
+                plug(False)
+                raise KeyError("mine")
+    plug(True)
+    with mydev.open() as device, device.lease():
+        device.close()
 
 
 @promise("sending: a question and its answer, control requests, the lease")

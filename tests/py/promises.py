@@ -28,7 +28,7 @@ def plug(on, seconds=20):
     wait_for(lambda: os.path.exists(NODE) == on, seconds)
     if on:
         # As with-sim.sh has said of the first one.
-        (Path("/sys/class/mydev") / Path(NODE).name / "stall_ms").write_text("0\n")
+        (Path("/sys/class/mydev") / Path(NODE).name / "block_timeout_ms").write_text("0\n")
 
 
 class raises:

@@ -120,9 +120,19 @@ no_device() {
 	local example
 	for example in callbacks ring uring; do
 		run 1 "$EXAMPLES/$example" 9
+		empty out
+		has err "^$example: no such device"
+		has_lines err 1
 	done
-	run 1 "$EXAMPLES/ring" 9
-	has err 'no such device'
+	echo old >"$T/file"
+	run 1 "$EXAMPLES/record" "$T/file" 9
+	has err '^record: no such device'
+	has_lines err 1
+	[ "$(<"$T/file")" = old ]
+	run 1 "$EXAMPLES/transact" "hello" 9
+	has err '^transact: no such device'
+	run 2 "$EXAMPLES/record"
+	has err '^usage: record FILE \[DEVICE\]$'
 }
 
 ktap_begin

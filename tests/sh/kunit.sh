@@ -28,7 +28,9 @@ for file in "$results"/*/results; do
 	# The last line that is not indented is the verdict; its number is ours.
 	verdict=$(grep -E '^(not )?ok ' "$file" | tail -n 1)
 	[ "${verdict%% *}" = ok ] || failed=$((failed + 1))
-	grep -v -E '^((not )?ok |KTAP version|1\.\.1$)' "$file"
+	# Of a test with parameters KUnit says only behind it how many there were.
+	grep -v -E '^((not )?ok |KTAP version|1\.\.1$)' "$file" |
+		sed -E 's/^( {4})# [a-z_]+: pass:.* total:([0-9]+)$/\1    1..\2/'
 	sed -E "s/^((not )?ok) [0-9]+/\1 $number/" <<<"$verdict"
 done
 if [ $number -eq 0 ]; then

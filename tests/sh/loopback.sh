@@ -18,7 +18,7 @@ set_up() {
 	gadget_create loop loopback bulk_buflen=16384 qlen=32
 	gadget_plug loop
 	await_node $NODE 30
-	echo 0 >/sys/class/mydev/mydev0/stall_ms
+	echo 0 >/sys/class/mydev/mydev0/block_timeout_ms
 }
 
 # many WRITERS READERS SIZE

@@ -20,7 +20,7 @@ set_up() {
 	sim_start one --endpoints both --verify-out=messages --size 1000 --count 0
 	gadget_plug one
 	await_node $NODE 30
-	echo 0 >$SYS/stall_ms
+	echo 0 >$SYS/block_timeout_ms
 }
 
 status_is() { [ "$(<"$USB/power/runtime_status")" = "$1" ]; }

@@ -69,7 +69,10 @@ transact|nothing to send
 transact 0|nothing to send
 transact 01 2|not data: 2 .*two hexadecimal digits
 transact 01 xy|not data: xy
-transact one two 01|one device only, and then DATA: two
+transact one two 01|not data: two .*two hexadecimal digits
+transact 0x1|not data: 0x1 .*such as 01, 0x01 or 01fe
+transact mydev0 0x|not data: 0x .*two hexadecimal digits
+transact one two --file /dev/null|one device only: two
 transact fe --file /dev/null|--file or the command line, not both
 transact 01 --length 0|--length is a number from 1 to 65536, not 0
 transact 01 --length 65537|--length is a number from 1 to 65536
@@ -483,7 +486,7 @@ write_unplugged() {
 }
 
 controls() {
-	run 0 "$CTL" control vendor-out-device 0x5b 0 0 0102 fe ff0041
+	run 0 "$CTL" control vendor-out-device 0x5b 0 0 0x0102 fe ff0041
 	empty out
 	empty err
 	run 0 "$CTL" control vendor-in-device 0x5c 0 0 7
@@ -553,7 +556,7 @@ halts() {
 
 exchanges() {
 	other_device loop loopback
-	run 0 "$CTL" transact 01 02fe 4142
+	run 0 "$CTL" transact 0x01 02fe 4142
 	has out '^00000000  01 02 fe 41 42 .*  \|...AB\|$' '^00000005$'
 	empty err
 	run 0 "$CTL" transact mydev0 --json 0102030405

@@ -47,18 +47,23 @@ cat --depth 4294967296|whole number up to 4294967295
 cat --latency 1ms|whole number up to 4294967295
 cat --watermark 4G|whole number up to 4294967295
 cat --packets --count x|not a number of packets
+cat --from newest|not \"oldest\", a sequence number, or a time such as -2s: newest
+cat --from -2|not \"oldest\".*: -2$
+cat --from -s|not \"oldest\".*: -s$
+cat --from 2s|not \"oldest\".*: 2s$
 config --transfers -1|not a whole number
+config --log-entries 4K|not a whole number
 config --pool 3X|not a number of bytes.*64K
-config --stall-ms 1s|not a whole number
+config --block-timeout-ms 1s|not a whole number
 config 0 1|one device only: 1
 clients 0 1|one device only: 1
 stats --watch=0|not a time in seconds
 TABLE
 	run 0 "$CTL" cat --help
 	has out '--packets' '--count=N' '--payload' '--policy=POLICY' '--clock=CLOCK' \
-		'--watermark=BYTES' '--latency=US' '--depth=N'
+		'--watermark=BYTES' '--latency=US' '--depth=N' '--from=WHERE'
 	run 0 "$CTL" config --help
-	has out '--transfers=N' '--transfer-size=BYTES' '--pool=BYTES' '--stall-ms=MS'
+	has out '--transfers=N' '--transfer-size=BYTES' '--pool=BYTES' '--log-entries=N' '--block-timeout-ms=MS'
 	run 0 "$CTL" stats --help
 	has out '--watch\[=SECONDS\]'
 }
@@ -67,10 +72,10 @@ TABLE
 
 config_shows() {
 	run 0 "$CTL" config --json
-	json out "all(d[k] == int(text('$SYS/' + k)) for k in 'transfers transfer_size pool_bytes stall_ms'.split())" \
+	json out "all(d[k] == int(text('$SYS/' + k)) for k in 'transfers transfer_size pool_bytes block_timeout_ms'.split())" \
 		"d['name'] == 'mydev0'" "d['min_transfer_size'] == $(sys mydev0 ep_in_max_packet)" \
 		"d['min_pool_bytes'] == (d['transfers'] + 2) * d['transfer_size']" \
-		"all(d['min_' + k] <= d[k] <= d['max_' + k] for k in 'transfers transfer_size pool_bytes'.split())"
+		"all(d['min_' + k] <= d[k] <= d['max_' + k] for k in 'transfers transfer_size pool_bytes log_entries'.split())"
 	cp "$T/out" "$T/config.json"
 	run 0 "$CTL" config 0
 	json config.json "as_text(d) == fields('$T/out')"
@@ -78,11 +83,17 @@ config_shows() {
 }
 
 config_changes() {
-	run 0 "$CTL" config --transfers 4 --transfer-size 5000 --pool 100K --stall-ms 750 --json
-	json out "(d['transfers'], d['transfer_size'], d['pool_bytes'], d['stall_ms']) == (4, 4096, 25 * 4096, 750)" \
-		"all(d[k] == int(text('$SYS/' + k)) for k in 'transfers transfer_size pool_bytes stall_ms'.split())"
+	run 0 "$CTL" config --transfers 4 --transfer-size 5000 --pool 100K --block-timeout-ms 750 --json
+	json out "(d['transfers'], d['transfer_size'], d['pool_bytes'], d['block_timeout_ms']) == (4, 4096, 25 * 4096, 750)" \
+		"all(d[k] == int(text('$SYS/' + k)) for k in 'transfers transfer_size pool_bytes block_timeout_ms'.split())"
 	run 0 "$CTL" config --transfers 2
-	has out '^transfers +2$' '^transfer_size +4096$' '^pool_bytes +102400$' '^stall_ms +750$'
+	has out '^transfers +2$' '^transfer_size +4096$' '^pool_bytes +102400$' '^block_timeout_ms +750$'
+	run 0 "$CTL" config --log-entries 1000
+	has out '^transfers +2$' '^log_entries +1024$'
+	run 0 "$CTL" config --transfers 3
+	has out '^transfers +3$' '^log_entries +1024$'
+	run 0 "$CTL" config --transfers 2 --log-entries 0
+	has out '^log_entries +2048$'
 	# 40 packets go round a ring of 2, in parts of 4096 bytes.
 	start cat "$CTL" cat -n 200000
 	await 30 is_running
@@ -110,7 +121,9 @@ config_limits() {
 --pool 1K|pool_bytes can be 1114112 to [0-9]+, not 1024$
 --pool 100G|pool_bytes can be 1114112 to [0-9]+, not 107374182400$
 --transfers 64 --transfer-size 128K|pool_bytes can be 8650752 to [0-9]+, not [0-9]+$
---stall-ms 4294967296|stall_ms can be 0 to 4294967295, not 4294967296$
+--log-entries 511|log_entries can be 512 to [0-9]+, not 511$
+--log-entries 4294967808|log_entries can be 512 to [0-9]+, not 4294967808$
+--block-timeout-ms 4294967296|block_timeout_ms can be 0 to 4294967295, not 4294967296$
 TABLE
 	run 0 "$CTL" config --json
 	cmp "$T/config.json" "$T/out"
@@ -121,8 +134,8 @@ config_roles() {
 	chmod 666 "$NODE"
 	run 0 as nobody nogroup "$CTL" config --transfers 8
 	has out '^transfers +8$'
-	run 4 as nobody nogroup "$CTL" config --stall-ms 1
-	has err 'only root can change stall_ms'
+	run 4 as nobody nogroup "$CTL" config --block-timeout-ms 1
+	has err 'only root can change block_timeout_ms'
 	chmod 644 "$NODE"
 	run 0 as nobody nogroup "$CTL" config
 	run 4 as nobody nogroup "$CTL" config --transfers 4
@@ -143,8 +156,8 @@ config_busy() {
 	has err 'cannot change while' 'Only root can see'
 	chmod 600 "$NODE"
 	# What is for everybody at any time
-	run 0 "$CTL" config --stall-ms 700
-	has out '^stall_ms +700$'
+	run 0 "$CTL" config --block-timeout-ms 700
+	has out '^block_timeout_ms +700$'
 	kill -INT "$pid"
 	ended 0 "$pid"
 	run 0 "$CTL" config --transfers 4
@@ -248,6 +261,42 @@ packets_clock() {
 	done
 }
 
+# Somebody reads, so the driver keeps what comes; others come when it has been read.
+packets_from() {
+	local sequence reader
+	sequence=$(sys mydev0 stats/packets)
+	start first "$CTL" cat --packets
+	reader=$pid
+	await 30 is_running
+	send 8 1000
+	run 0 "$CTL" cat --packets --json --from oldest --count 8
+	json out "[p['sequence'] for p in d] == list(range($sequence, $sequence + 8))"
+	json err "d['from'] == $sequence" "d['end'] == 'packets'" "d['gaps'] == d['lost_packets'] == 0"
+	run 0 "$CTL" cat --packets --from $((sequence + 3)) --count 1
+	has out "^packet $((sequence + 3)) "
+	empty err
+	run 0 "$CTL" cat -n 3000 --from $((sequence + 5))
+	verified "$T/out"
+	# Longer ago than this device is there; and too short ago for what has come.
+	run 0 "$CTL" cat --packets --json --from -1000000s --count 1
+	json err "d['from'] == $sequence"
+	sleep 0.1
+	run 0 "$CTL" cat --json --from=-0.001s --seconds 0.1
+	json err "d['from'] > $sequence + 7" "d['bytes'] == 0"
+	# What is not there any more, or yet.
+	run 0 "$CTL" cat --packets --from 0 --count 1
+	has out "^packet $sequence "
+	has err "packet 0 is not there; this begins with packet $sequence$"
+	start cat "$CTL" cat --packets --from 18446744073709551615 --count 1
+	await 30 grew "$T/cat.err"
+	# Ten in all, so that what comes next is not one that has no bytes.
+	send 2
+	ended 0 "$pid"
+	has cat.err "packet 18446744073709551615 is not there; this begins with packet "
+	kill -INT "$reader"
+	ended 0 "$reader"
+}
+
 # A message longer than a transfer, and one longer than the tool's own buffer.
 packets_long() {
 	run 0 "$CTL" config --transfer-size 4K
@@ -337,6 +386,23 @@ gaps_in_stream() {
 	has cat.err 'data was lost behind byte [0-9]+' '[0-9]+ packets with [0-9]+ bytes were lost in [0-9]+ places'
 }
 
+# A stream with a gap after each packet is told of once a second, and summed up.
+gaps_are_many() {
+	local begin=$SECONDS told
+	start cat "$CTL" cat --policy drop-newest --depth 1 -o /dev/null
+	await 30 is_running
+	send 3000 100
+	await 30 has_read_all
+	kill -INT "$pid"
+	ended 6 "$pid"
+	told=$(grep -c 'behind byte' "$T/cat.err")
+	grep -oE 'lost in [0-9]+ places' "$T/cat.err" >"$T/places"
+	read -r _ _ places _ <"$T/places"
+	[ "$places" -gt 20 ] || { echo "only $places gaps"; return "$KTAP_SKIP"; }
+	[ "$told" -le $((SECONDS - begin + 1)) ]
+	has_lines cat.err $((told + 2))
+}
+
 depth_limit() {
 	local max
 	run 0 "$CTL" info --json
@@ -394,18 +460,33 @@ watch_rates() {
 		'all(abs(s["packets_per_second"] * s["seconds"] - s["packets"]) < 0.01 for s in d)' \
 		'all(abs(s["bytes_per_second"] * s["seconds"] - s["bytes"]) < 10 for s in d)' \
 		'40 < sum(s["packets"] for s in d) / sum(s["seconds"] for s in d) < 400' 'd[-1]["bytes"] == 1000 * (d[-1]["packets"] - d[-1]["zero_packets"])'
-	has text.out '^ +PACKETS/S +MIB/S +SENT-MIB/S +RING-STOPS +ERRORS +CLIENTS +IN-FLIGHT +FREE-BUFFERS +STATE$' \
+	has text.out '^ +PACKETS/S +MIB/S +SENT-MIB/S +STOPS +ERRORS +CLIENTS +IN-FLIGHT +FREE +STATE$' \
 		'^ +[0-9.]+ +0\.[0-9]+ +0\.00 +0 +0 +[0-9]+ +[0-9]+ +[0-9]+  running$'
+}
+
+on_terminal_80() {
+	script -qec "stty cols 80; $1" /dev/null | tr -d '\r' >"$T/tty"
+	[ "$(wc -L <"$T/tty")" -le 80 ] || { cat "$T/tty"; return 1; }
 }
 
 # One line that is written again and again, and the signal leaves it whole.
 watch_terminal() {
+	local columns
 	sim_ctl one count 0
 	script -qec "timeout -s INT 5 $CTL stats --watch=0.2; echo status \$?" /dev/null >"$T/out"
 	[ "$(grep -aco 'PACKETS/S' "$T/out")" -eq 1 ]
 	[ "$(grep -ao $'\r *[0-9.]* *[0-9.]* ' "$T/out" | wc -l)" -ge 2 ]
 	has out 'idle' '^status (0|124)'
 	is_idle
+	for columns in 80 30; do
+		script -qec "stty cols $columns; timeout -s INT 3 $CTL stats --watch=0.2 || :" /dev/null >"$T/out"
+		# All is written over the same line, which must not be broken.
+		tr '\r' '\n' <"$T/out" | sed 's/\x1b\[K//' >"$T/tty"
+		[ "$(wc -L <"$T/tty")" -gt $((columns - 15)) ]
+		[ "$(wc -L <"$T/tty")" -lt $columns ] || { cat -A "$T/tty"; return 1; }
+	done
+	on_terminal_80 "$CTL clients"
+	has tty 'COMMAND'
 }
 
 watch_unplugged() {
@@ -434,17 +515,19 @@ ktap_case "a simulated device is plugged in" plug_one
 ktap_case "config shows the ring as sysfs knows it, and its limits" config_shows
 ktap_case "config changes the ring, and data goes through it" config_changes
 ktap_case "config names the limit of what it refuses, and changes nothing" config_limits
-ktap_case "config needs permission to write, and root for stall_ms" config_roles
+ktap_case "config needs permission to write, and root for block_timeout_ms" config_roles
 ktap_case "config says who keeps the ring from being changed" config_busy
 ktap_case "clients shows who reads how, and what it lags behind" clients_table
 ktap_case "clients says what to do where it cannot look" clients_refused
 ktap_case "cat --packets --json has each packet, whole and in order" packets_json
 ktap_case "cat --packets prints a line for each, also to a terminal" packets_text
 ktap_case "cat --clock chooses the clock of the times" packets_clock
+ktap_case "cat --from begins with what came before, and says where" packets_from
 ktap_case "a packet longer than a transfer continues, the longest fits" packets_long
 ktap_case "cat --packets tells a stall in its place" events_are_told
 ktap_case "packets and gaps add up to what was sent, and status is 6" gaps_are_told
 ktap_case "cat tells on stderr where its stream has a gap" gaps_in_stream
+ktap_case "many gaps are a line a second, and a sum" gaps_are_many
 ktap_case "cat --depth has a limit that is named" depth_limit
 ktap_case "cat --watermark waits for more, --latency not for ever" watermark
 ktap_case "stats --watch shows rates as lines and as JSON" watch_rates

@@ -37,7 +37,8 @@
  *                this descriptor is at work or asleep
  *    EINTR       a signal came before any data (ERESTARTSYS: the call is
  *                restarted where the handler asked for that)
- *    EFAULT      the buffer is not writable; nothing was consumed
+ *    EFAULT      the buffer is not writable, or does not become so; nothing was
+ *                consumed
  *    ENOBUFS     stream mode: data was lost for this descriptor right here;
  *                reported once per gap, the next read goes on behind it
  *    EMSGSIZE    packet mode: the buffer is too small for the next record;
@@ -62,7 +63,7 @@
  *
  *  write() and relatives, fsync()
  *    EAGAIN      write(): non-blocking, and another write() is under way, or
- *                there is no room
+ *                there is no room; or 256 threads wait already
  *    EINTR       write(): a signal came before any data was taken; fsync(): a
  *                signal came, sending goes on (ERESTARTSYS, see read())
  *    EFAULT      the data is not readable; nothing was sent
@@ -99,25 +100,26 @@
  *    EACCES      a control request that would reach outside this interface, or
  *                an endpoint that is not one of its bulk endpoints
  *    EBUSY       the geometry cannot change while somebody asks for data, has
- *                some queued or has the pool mapped, nor the queue depth while
- *                the ring is; ring mode while a read() of this descriptor is
- *                under way; another descriptor holds the lease
- *    EAGAIN      what waits for its turn (transact, acquiring the lease): the
- *                descriptor is non-blocking, and a write() or exchange of
- *                somebody is under way
- *    EINTR       a signal came while waiting for the turn, the device's answer
+ *                some queued or has something mapped; ring mode, and a rewind,
+ *                while a read() of this descriptor is under way; another
+ *                descriptor holds the lease
+ *    EAGAIN      what waits for writers (transact, acquiring the lease): the
+ *                descriptor is non-blocking, and a write() or transaction of
+ *                another one is under way; or 256 threads wait already
+ *    EINTR       a signal came while waiting for writers, the device's answer
  *                or the lease (ERESTARTSYS as long as nothing was sent)
  *    EPIPE       the device refused: it stalled the control request, or its OUT
- *                endpoint during an exchange
+ *                endpoint during a transaction
  *    EIO         an error of the bus; or the device could not be reset or woken
  *    ETIMEDOUT   the device did not answer in time, or the lease was not
  *                released in time
  *    EOVERFLOW   the device sent more than the control request asked for
  *    ESRCH       MYDEV_IOC_REVOKE: no descriptor has that number
  *    ESTALE      the descriptor was revoked
- *    EPROTO      MYDEV_IOC_SYNC: the program has put nonsense into its ring
- *    ENOMEM      no memory for a longer queue, a larger pool or a request; what
- *                was there before is still in use
+ *    EPROTO      MYDEV_IOC_SYNC, MYDEV_IOC_REWIND: the program has put nonsense into
+ *                its ring
+ *    ENOMEM      no memory for a ring, a larger pool or log, or a request. What was
+ *                there before is still in use
  *
  *  poll()
  *    EPOLLIN | EPOLLRDNORM   a blocking read() would return at once
@@ -160,6 +162,7 @@
 #define MYDEV_IOC_REVOKE   _IO(MYDEV_IOC_TYPE, 0x0c) /* struct mydev_select */
 #define MYDEV_IOC_GET_MAP  _IO(MYDEV_IOC_TYPE, 0x0d) /* struct mydev_map */
 #define MYDEV_IOC_SYNC     _IO(MYDEV_IOC_TYPE, 0x0e) /* struct mydev_select */
+#define MYDEV_IOC_REWIND   _IO(MYDEV_IOC_TYPE, 0x0f) /* struct mydev_rewind */
 
 /* mydev_info.features: what this kernel and this interface can do */
 #define MYDEV_FEATURE_READ     (1ULL << 0) /* there is a bulk IN endpoint */
@@ -169,6 +172,7 @@
 #define MYDEV_FEATURE_WRITE    (1ULL << 4) /* there is a bulk OUT endpoint */
 #define MYDEV_FEATURE_CONTROL  (1ULL << 5) /* requests 0x06 to 0x0c */
 #define MYDEV_FEATURE_RING     (1ULL << 6) /* struct mydev_ring; 64-bit kernels */
+#define MYDEV_FEATURE_REWIND   (1ULL << 7) /* struct mydev_rewind */
 
 /* mydev_info.speed; the values are those of the kernel's usb_device_speed */
 #define MYDEV_SPEED_UNKNOWN    0
@@ -203,11 +207,12 @@
  * @transfer_size: bytes that one receive transfer can take
  * @transfers: receive transfers kept in flight
  * @pool_buffers: buffers of @transfer_size bytes that the device owns
- * @queue_depth: packets that can be queued for this client
+ * @queue_depth: mydev_config.queue_depth of this client
  * @max_clients: descriptors that may be open at once
  * @max_queue_depth: limit of mydev_config.queue_depth
- * @stall_ms: a client that holds the ring stopped for so long while another
- *	one waits for data loses what it has queued; milliseconds, 0 for never
+ * @block_timeout_ms: a client that blocks the ring for so long while another
+ *	one waits for data loses what it has queued (in ring mode: is not waited for
+ *	any more) until it reads again; milliseconds, 0 for never
  * @client_id: number of this descriptor, for MYDEV_IOC_REVOKE; never 0, and
  *	never used again while the device is plugged in
  * @send_size: bytes of one transmit transfer; a longer write() is sent in parts
@@ -244,7 +249,7 @@ struct mydev_info {
 	__u32 queue_depth;
 	__u32 max_clients;
 	__u32 max_queue_depth;
-	__u32 stall_ms;
+	__u32 block_timeout_ms;
 	__u32 client_id;
 	__u32 send_size;
 	__u32 send_room;
@@ -266,11 +271,13 @@ struct mydev_info {
  * @state: MYDEV_STATE_* of the device
  * @clients: open descriptors
  * @in_flight: receive transfers that the USB host controller holds
- * @free_buffers: buffers that no client holds and no transfer uses
+ * @free_buffers: buffers that no transfer uses, and with nothing in them that a
+ *	client has yet to read
  * @packets: packets that the device delivered since it was plugged in
  * @bytes: payload bytes in @packets
  * @zero_packets: those of @packets that had no bytes
- * @errors: transfers that ended with an error, stalls included
+ * @errors: transfers that ended with an error, stalls included; counted when
+ *	receiving goes on, or has failed. Those of an unplug are none
  * @stalls: times that the device stalled its endpoint and it was cleared
  * @ring_stops: times that the ring stopped because slow readers held all
  *	buffers, and the device had to wait
@@ -285,7 +292,8 @@ struct mydev_info {
  * @client_queued_bytes: the same in bytes
  * @sent_transfers: bulk OUT transfers that the device took
  * @sent_bytes: bytes that the device took
- * @send_errors: bulk OUT transfers that ended with an error, stalls included
+ * @send_errors: bulk OUT transfers that ended with an error, stalls included; as
+ *	@errors, without those of an unplug
  * @client_written_bytes: bytes that write() and transact took from this
  *	descriptor; equals @client_sent_bytes + @client_failed_bytes +
  *	@client_unsent_bytes
@@ -333,9 +341,18 @@ struct mydev_stats {
 #define MYDEV_MODE_RING   2 /* EBUSY: packets are in memory, see mydev_ring */
 
 /* mydev_config.policy: what happens when this client falls behind */
-#define MYDEV_POLICY_LOSSLESS    0 /* the device has to wait */
-#define MYDEV_POLICY_DROP_OLDEST 1 /* its oldest packets are dropped */
-#define MYDEV_POLICY_DROP_NEWEST 2 /* new packets are not queued for it */
+/*
+ * What happens when a descriptor is behind: the device has to wait for it as soon as
+ * queue_depth packets are unread, and the packets of transfers in flight besides.
+ */
+#define MYDEV_POLICY_LOSSLESS 0
+/* It gets the newest queue_depth packets, and loses those before. */
+#define MYDEV_POLICY_DROP_OLDEST 1
+/*
+ * With queue_depth packets unread it keeps those, and loses what comes until it has
+ * read them, or the memory is needed.
+ */
+#define MYDEV_POLICY_DROP_NEWEST 2
 
 /* mydev_config.clock: of the timestamps */
 #define MYDEV_CLOCK_MONOTONIC 0
@@ -352,13 +369,15 @@ struct mydev_stats {
  * @flags: MYDEV_CONFIG_*
  * @mode: MYDEV_MODE_*
  * @policy: MYDEV_POLICY_*
- * @clock: MYDEV_CLOCK_*, for packets that arrive from now on
+ * @clock: MYDEV_CLOCK_*, of the records that are read from now on; entries of a ring
+ *	have all three
  * @watermark: poll() and a blocking read() wait until so many bytes are
  *	queued; 0 or 1 for any. A non-blocking read() takes what is there
  * @latency_us: or until the oldest queued packet has waited for so many
  *	microseconds; 0 for no such bound. Without a bound, packets below the
  *	watermark wait until more come or the device has to wait
- * @queue_depth: packets that can be queued, 1 to mydev_info.max_queue_depth
+ * @queue_depth: packets and events that can be unread before @policy applies, 1 to
+ *	mydev_info.max_queue_depth; what the log and the pool can hold is a limit, too
  *
  * A setting takes effect at once and for this client alone. No packet is lost
  * or repeated by it: what is queued stays queued. A switch from stream to
@@ -387,11 +406,15 @@ struct mydev_config {
  *	of wMaxPacketSize
  * @max_transfers: limit of @transfers; ignored on the way in
  * @max_transfer_size: limit of @transfer_size, bytes; ignored on the way in
- * @reserved: must be zero
+ * @log_entries: packets and events that are kept for all clients, 512 to
+ *	@max_log_entries; rounded up to a power of two. 0 for a number by which
+ *	packets of 64 bytes fill the pool first, where the limit allows it
  * @pool_bytes: memory for packets, at least @transfers + 2 times
  *	@transfer_size; rounded down to a multiple of @transfer_size
  * @max_pool_bytes: limit of @pool_bytes, and of the whole pages that its buffers
  *	take; ignored on the way in
+ * @max_log_entries: limit of @log_entries; ignored on the way in
+ * @reserved: must be zero
  *
  * The ring is the device's, so it changes for everybody: setting it needs a
  * descriptor that is open for writing, and nobody who asks for data. On ERANGE
@@ -403,9 +426,11 @@ struct mydev_geometry {
 	__u32 transfer_size;
 	__u32 max_transfers;
 	__u32 max_transfer_size;
-	__u32 reserved;
+	__u32 log_entries;
 	__aligned_u64 pool_bytes;
 	__aligned_u64 max_pool_bytes;
+	__u32 max_log_entries;
+	__u32 reserved;
 };
 
 /**
@@ -459,9 +484,10 @@ struct mydev_control {
  *
  * MYDEV_IOC_RESET: @value must be zero. The device is reset and gets its
  * configuration and alternate setting back; descriptors stay, sequence numbers
- * go on, clients get MYDEV_EVENT_RESET. What was waiting to be sent is not sent
- * any more, which its writers are told (EIO). Other interfaces of the device are
- * reset with it. Needs CAP_SYS_ADMIN.
+ * go on, clients get MYDEV_EVENT_RESET. A reset that fails in the midst, for want of
+ * memory or by the device, is an unplug (ENODEV), and a new device to be opened.
+ * What was waiting to be sent is not sent any more, which its writers are told
+ * (EIO). Other interfaces of the device are reset with it. Needs CAP_SYS_ADMIN.
  *
  * MYDEV_IOC_REVOKE: @value is the mydev_info.client_id of a descriptor, or 0
  * for the one that is asked. From then on that can do nothing any more (ESTALE)
@@ -489,9 +515,10 @@ struct mydev_select {
  * @reserved: must be zero
  *
  * While a descriptor holds the lease, others get EBUSY from write(), control
- * requests, clear halt, alternate setting, reset and exchanges; a message and an
- * exchange that have begun are waited for, a control request is let end. Readers
- * do not notice. It ends with its release, the close of the descriptor, or its revoke.
+ * requests, clear halt, alternate setting, reset and transactions; a message and a
+ * transaction that have begun are waited for, a control request that has reached the
+ * device may finish. Readers do
+ * not notice. It ends with its release, the close of the descriptor, or its revoke.
  * Acquiring what one has, and releasing what one has not, does nothing. Needs a
  * descriptor that is open for writing.
  */
@@ -519,10 +546,10 @@ struct mydev_lease {
  *
  * The answer is what the device sends from the moment on in which it has taken
  * the last byte: up to the first transfer that it ends with a short packet, or
- * until @in_length bytes are there. No write() and no other exchange comes in
+ * until @in_length bytes are there. No write() and no other transaction comes in
  * between. All readers see the answer in their streams as well, also this
  * descriptor where it reads. An answer that comes after the time is up is taken
- * for that of the next exchange. Needs a descriptor that is open for reading
+ * for that of the next transaction. Needs a descriptor that is open for reading
  * and writing.
  */
 struct mydev_transact {
@@ -542,7 +569,13 @@ struct mydev_transact {
 #define MYDEV_RECORD_EVENT  2 /* payload: struct mydev_event_record */
 
 /* mydev_packet_header.flags */
-/* The transfer was full: the device's message goes on in the next packet. */
+/*
+ * The transfer was full, or a stop (a cleared halt, a sleep, another alternate
+ * setting, a reset, the last one who asked being closed) has cut it short: the
+ * device's message goes on in the next packet. A message of whole packets of the
+ * endpoint that ends exactly there has this flag as well: where its device sends an
+ * empty packet behind it, that follows, else nothing tells that it has ended.
+ */
 #define MYDEV_PACKET_CONTINUES (1U << 0)
 /* The first bytes of the packet were read in stream mode. */
 #define MYDEV_PACKET_PARTIAL (1U << 1)
@@ -609,18 +642,19 @@ struct mydev_event_record {
 /**
  * struct mydev_map - what can be mapped, MYDEV_IOC_GET_MAP
  * @size: in: sizeof(struct mydev_map) of the caller; out: of the kernel
- * @entries: number of entries of the ring, a power of two
+ * @entries: number of entries of the log, a power of two
  * @entry_size: bytes from one entry to the next
- * @reserved: must be zero
+ * @first_entry: bytes from @log_offset to the entry whose position is 0
  * @ring_offset: offset of struct mydev_ring for mmap()
  * @ring_bytes: bytes of it that can be mapped
- * @entries_offset: offset of the array of struct mydev_ring_entry
- * @entries_bytes: bytes of it
+ * @log_offset: offset of struct mydev_log_page, with the entries behind it
+ * @log_bytes: bytes of both
  * @pool_offset: offset of the packets' bytes
  * @pool_bytes: bytes of them
+ * @reserved: must be zero
  *
- * The numbers hold while one of the three is mapped: until the last of them is
- * unmapped the queue depth of this descriptor and the geometry of the device
+ * The numbers hold while one of the three is
+ * mapped: until the last of them is unmapped, by anybody, the geometry of the device
  * cannot change (EBUSY). @ring_offset and @ring_bytes are always the same, so map
  * that first, then ask, then map the others.
  */
@@ -628,106 +662,130 @@ struct mydev_map {
 	__u32 size;
 	__u32 entries;
 	__u32 entry_size;
-	__u32 reserved;
+	__u32 first_entry;
 	__aligned_u64 ring_offset;
 	__aligned_u64 ring_bytes;
-	__aligned_u64 entries_offset;
-	__aligned_u64 entries_bytes;
+	__aligned_u64 log_offset;
+	__aligned_u64 log_bytes;
 	__aligned_u64 pool_offset;
 	__aligned_u64 pool_bytes;
+	__aligned_u64 reserved;
+};
+
+/**
+ * struct mydev_log_page - where the log of the device begins and ends
+ * @head: position behind the last entry
+ * @tail: position of the first entry that is still there
+ * @reserved: zero
+ *
+ * The kernel writes it. Positions only grow.
+ */
+struct mydev_log_page {
+	__aligned_u64 head;
+	__aligned_u64 tail;
+	__aligned_u64 reserved[6];
 };
 
 /* mydev_ring.flags */
-/* The device waits for this client: MYDEV_IOC_SYNC after tail has been moved. */
+/* The device waits for this client: MYDEV_IOC_SYNC after cursor has been moved. */
 #define MYDEV_RING_NEED_WAKEUP (1U << 0)
 /* No more entries will come than are there; MYDEV_IOC_SYNC says why. */
 #define MYDEV_RING_ENDED (1U << 1)
 
 /**
- * struct mydev_ring - the mapped ring of one client
- * @head: index behind the last entry; the kernel writes it
+ * struct mydev_ring - where one client is in the log
+ * @ended: what is found in place of the log after a revoke: a head of 0 and a tail of
+ *	9223372036854775807
  * @flags: MYDEV_RING_*; the kernel writes it
  * @reserved: zero
- * @tail: bits 0 to 31: index of the first entry that the program still needs,
- *	which the program moves; bits 32 to 63: the turn, which the kernel
- *	changes
+ * @cursor: position of the first entry that the program still needs; this and all that
+ *	follows is written by the kernel when ring mode begins and by a rewind, and then
+ *	by the program
+ * @sequence: number of the packet that the program expects next: all before it have been
+ *	read, or their loss was noticed
+ * @bytes: the same for payload bytes; more than mydev_ring_entry.bytes of the packet
+ *	@sequence by those of its bytes that are read already
+ * @read_packets: packets that were read to their end, since open(); see struct
+ *	mydev_stats, where they are found again
+ * @read_bytes: bytes that were read
  * @reserved2: zero
  *
- * In MYDEV_MODE_RING the queue of a client is memory that the program maps:
- * this page (shared, readable and writable), the entries and the pool (shared
- * and readable; writing is EACCES). Entry number i is at i modulo
+ * In MYDEV_MODE_RING a program takes packets and events out of the log of the device, in
+ * memory: it maps this page (shared, readable and writable), the log and the pool (shared
+ * and readable; writing is EACCES). The entry at position i is number i modulo
  * mydev_map.entries; its bytes are in the pool, where all clients see the same
  * ones: also what the device had sent before this descriptor was opened, and
  * what is just arriving. As long as entries come, no call is needed. Mapping this
  * page asks for data, as poll() for input does, and needs a descriptor that is
  * open for reading and writing. poll() waits for entries, by watermark and latency
- * bound; it returns at once while there are some that were not given back.
+ * bound; it returns at once while @cursor is before the head.
  *
  * To take entries:
  *
- *  1. Read @tail, with acquire semantics. While its turn is odd the kernel is at
- *     work on the front of the ring, for some microseconds: read it again. A
- *     program with a real-time priority calls MYDEV_IOC_SYNC instead, which waits
- *     for the kernel.
- *  2. Read @head, with acquire semantics: what it counts is complete. Where it
- *     equals the index of @tail there is no entry. With MYDEV_RING_ENDED in
- *     @flags, call MYDEV_IOC_SYNC then: 0 means to go on.
- *  3. Copy the entry, then, behind an acquire fence, read @tail again. If it
- *     has changed, the copy is worth nothing: start again.
- *  4. Use the packet where it lies.
- *  5. Move @tail by an atomic compare-and-exchange with release semantics from
- *     what it was in step 1 to the same turn and an index behind the entry, or
- *     behind several that were taken like this. Then, behind a full barrier,
- *     read @flags: with MYDEV_RING_NEED_WAKEUP, call MYDEV_IOC_SYNC.
+ *  1. Read the head, with acquire semantics: what is before it is complete. Where
+ *     @cursor is not before it, there is no entry. With MYDEV_RING_ENDED in @flags,
+ *     call MYDEV_IOC_SYNC then: 0 means to go on.
+ *  2. Copy the entry at @cursor, and use the packet where it lies.
+ *  3. Behind an acquire fence, read the tail. If it is behind @cursor, the entry was
+ *     taken away, maybe while it was used, and what was read since step 2 may be
+ *     something else: go on at the tail, with step 1. So a tail that is not behind is
+ *     the proof that entry and packet were what they should be.
+ *  4. Where mydev_ring_entry.sequence is behind @sequence, the packets in between are
+ *     lost, and mydev_ring_entry.bytes less @bytes of their bytes.
+ *  5. Write what has changed of the other members, then @cursor with release
+ *     semantics: the position behind the entry, or behind several that were taken like
+ *     this. Then, behind a full barrier, read @flags: with MYDEV_RING_NEED_WAKEUP,
+ *     call MYDEV_IOC_SYNC.
  *
- * If the exchange fails, entries were taken away (by the policy, or by lapping,
- * see mydev_info.stall_ms), maybe while they were used, and what was read from the
- * pool since step 1 may be something else: start again. Where packets were taken
- * away, the entry that comes first is then a gap, which counts all of them. So an
- * exchange that succeeds is the proof that the packet was what it should be, and
- * packets that were given back and packets in gaps are together all that the
- * device has delivered, and none twice. Where a full ring drops its oldest
- * packets, an eighth of the queue depth goes at once, which is the time that a
- * program has from step 1 to step 5: it should take what it needs out of the pool.
+ * A lossless client is waited for as in other modes; nothing that is not before its
+ * cursor is taken away from it, unless it blocks for too long, see
+ * mydev_info.block_timeout_ms. The policies that drop are the program's own business: it
+ * moves its cursor on when it is more than the queue depth behind; the kernel takes
+ * entries away when the memory is needed.
  *
- * The kernel looks at @tail, and at nothing else that the program can write. When
- * it finds an index that is beyond @head or has gone back, or a turn that is not
- * the kernel's, it ends this client's stream (EPROTO), and nobody else's. A new
- * start is another mode, and then this one again.
+ * The kernel reads @cursor, and, to tell of them, the members behind it, and nothing else
+ * that the program can write. When @cursor has gone back, or is beyond the head, the
+ * kernel ends this client's stream (EPROTO), and no other. A new start is another mode,
+ * and then this one again.
  *
- * The memory stays what it was after an unplug, and as long as somebody has it
- * mapped also after close(), without any descriptor. After MYDEV_IOC_REVOKE
- * there are no entries, MYDEV_RING_ENDED is set, and access to the pool raises
- * SIGBUS. System calls can copy from the pool, but not pin it: O_DIRECT,
+ * The memory stays what it was after an unplug, and as long as it is
+ * mapped also after close(), without any descriptor. After MYDEV_IOC_REVOKE,
+ * MYDEV_RING_ENDED is set, this page is found in place of the log as well, and access to
+ * the pool raises SIGBUS. System calls can copy from the pool, but not pin it: O_DIRECT,
  * vmsplice() and the like fail with EFAULT.
  *
  * MYDEV_IOC_SYNC (mydev_select.value must be zero) makes the kernel look at
- * @tail at once. It returns 0 where there are entries or more may come, else
+ * @cursor at once. It returns 0 where there are entries or more may come, else
  * why none will: ENODEV, EIO (see read()), ESTALE, EPROTO. It is EINVAL in
  * another mode.
  */
 struct mydev_ring {
-	__u32 head;
+	struct mydev_log_page ended;
 	__u32 flags;
-	__u32 reserved[14];
-	__aligned_u64 tail;
-	__u32 reserved2[14];
+	__u32 reserved[15];
+	__aligned_u64 cursor;
+	__aligned_u64 sequence;
+	__aligned_u64 bytes;
+	__aligned_u64 read_packets;
+	__aligned_u64 read_bytes;
+	__aligned_u64 reserved2[3];
 };
 
 /**
- * struct mydev_ring_entry - a packet, a gap or an event
- * @type: MYDEV_RECORD_*
+ * struct mydev_ring_entry - a packet or an event
+ * @type: MYDEV_RECORD_PACKET or MYDEV_RECORD_EVENT; skip others
  * @reserved: the kernel's own
  * @flags: MYDEV_PACKET_*
  * @length: of a packet: bytes; 0 of anything else
  * @status: of a packet: 0, or the negative errno that its transfer ended with
  *	after these bytes; of an event: the negative errno that goes with it, or 0
  * @sequence: see mydev_packet_header
- * @timestamp_ns: see mydev_packet_header
+ * @monotonic_ns: when the transfer completed or the event happened, CLOCK_MONOTONIC
+ * @boottime_offset_ns: what was to be added to that for CLOCK_BOOTTIME then
+ * @realtime_offset_ns: the same for CLOCK_REALTIME
+ * @bytes: payload bytes of all packets before it, since the device was plugged in
  * @offset: of a packet: where its first byte is in the pool
- * @packets: of a gap: packets that were lost
  * @event: of an event: MYDEV_EVENT_*
- * @bytes: of a gap: bytes that were lost; of anything else the kernel's own
  */
 struct mydev_ring_entry {
 	__u16 type;
@@ -736,13 +794,41 @@ struct mydev_ring_entry {
 	__u32 length;
 	__s32 status;
 	__aligned_u64 sequence;
-	__aligned_u64 timestamp_ns;
+	__aligned_u64 monotonic_ns;
+	__s64 boottime_offset_ns;
+	__s64 realtime_offset_ns;
+	__aligned_u64 bytes;
 	union {
 		__aligned_u64 offset;
-		__aligned_u64 packets;
 		__u32 event;
 	};
-	__aligned_u64 bytes;
+};
+
+/* mydev_rewind.to */
+#define MYDEV_REWIND_OLDEST   0 /* the first entry that is still there */
+#define MYDEV_REWIND_SEQUENCE 1 /* the first one not before a packet's number */
+#define MYDEV_REWIND_TIME     2 /* the first one not before a time */
+
+/**
+ * struct mydev_rewind - go back to what is still there, MYDEV_IOC_REWIND
+ * @size: in: sizeof(struct mydev_rewind) of the caller; out: of the kernel
+ * @to: MYDEV_REWIND_*
+ * @value: in: the number of a packet; or a time, CLOCK_MONOTONIC, nanoseconds; or zero.
+ *	out: number of the packet that is read next
+ *
+ * Packets stay in memory until it is needed, also when all clients have read them, and
+ * before anybody asks for data again. What this descriptor would read next is what it
+ * says here, as far as that is still there, or else the nearest that comes later; the
+ * end of what has arrived, where that is before it. Where the first packet was read in
+ * part, it is read anew. Packets that are read a second time are counted as offered
+ * and read a second time; those that are left out, as not offered; a loss that was not
+ * reported yet is not reported any more. What the descriptor goes back to does not count
+ * as unread for its policy. In ring mode, struct mydev_ring is written.
+ */
+struct mydev_rewind {
+	__u32 size;
+	__u32 to;
+	__aligned_u64 value;
 };
 
 #endif /* _LINUX_MYDEV_H */

@@ -25,22 +25,25 @@ _mydevctl() {
 		words="lossless drop-oldest drop-newest"
 	elif [[ $command == cat && $previous == --clock ]]; then
 		words="monotonic boottime realtime"
+	elif [[ $command == cat && $previous == --from ]]; then
+		words=oldest
 	elif [[ $command == cat && $previous =~ ^(-n|--bytes|-c|--count|--seconds|--depth|--watermark|--latency)$ ]]; then
 		return
 	elif [[ $command == write && $previous == --chunk ]]; then
 		return
 	elif [[ $command =~ ^(transact|control)$ && $previous =~ ^(-l|--length|--timeout-ms)$ ]]; then
 		return
-	elif [[ $command == config && $previous =~ ^--(transfers|transfer-size|pool|stall-ms)$ ]]; then
+	elif [[ $command == config && $previous =~ ^--(transfers|transfer-size|pool|log-entries|block-timeout-ms)$ ]]; then
 		return
 	else
 		case $command in
 		list) words="--json --no-header" ;;
 		info | clients) words="--json $(_mydevctl_devices)" ;;
 		stats) words="--json --watch $(_mydevctl_devices)" ;;
-		config) words="--json --transfers --transfer-size --pool --stall-ms $(_mydevctl_devices)" ;;
+		config) words="--json --transfers --transfer-size --pool --log-entries --block-timeout-ms
+			$(_mydevctl_devices)" ;;
 		cat) words="--json --bytes --seconds --output --force --packets --count --payload --clock
-			--policy --depth --watermark --latency $(_mydevctl_devices)" ;;
+			--policy --depth --watermark --latency --from $(_mydevctl_devices)" ;;
 		write)
 			words="--json --chunk --terminate $(_mydevctl_devices)"
 			mapfile -t COMPREPLY < <(compgen -f -- "$word")

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <libmydev.h>
 
@@ -24,11 +25,11 @@ int main(int argc, char **argv)
 	struct mydev_config config;
 	static char buf[1 << 18];
 	struct mydev *dev = NULL;
-	FILE *file = argc > 1 ? fopen(argv[1], "w") : NULL;
+	FILE *file;
 	ssize_t n;
 
-	if (!file) {
-		perror("usage: record FILE [DEVICE]");
+	if (argc < 2) {
+		fprintf(stderr, "usage: record FILE [DEVICE]\n");
 		return 2;
 	}
 	sigaction(SIGINT, &action, NULL);
@@ -38,6 +39,12 @@ int main(int argc, char **argv)
 	if (!n) {
 		config.mode = MYDEV_MODE_PACKET;
 		n = mydev_set_config(dev, &config, sizeof(config));
+	}
+	/* Not before: a file is not emptied for want of a device. */
+	file = n ? NULL : fopen(argv[1], "w");
+	if (!file) {
+		fprintf(stderr, "record: %s\n", n ? mydev_strerror(n) : strerror(errno));
+		return 1;
 	}
 	while (n >= 0 && !interrupted) {
 		n = mydev_read(dev, buf, sizeof(buf));

@@ -26,18 +26,22 @@ static void submit(struct io_uring *ring, const struct mydev *dev, int i)
 
 int main(int argc, char **argv)
 {
-	int i, n = 0, in_flight = READS;
+	int i, n, in_flight = READS;
 	struct mydev_config config;
 	struct io_uring_cqe *cqe;
 	struct io_uring ring;
 	struct mydev *dev;
 
-	if (mydev_open(argc > 1 ? argv[1] : "0", O_RDONLY, &dev) ||
-	    mydev_get_config(dev, &config, sizeof(config)))
-		return 1;
+	n = mydev_open(argc > 1 ? argv[1] : "0", O_RDONLY, &dev);
+	if (!n)
+		n = mydev_get_config(dev, &config, sizeof(config));
 	config.mode = MYDEV_MODE_PACKET;
-	if (mydev_set_config(dev, &config, sizeof(config)) || io_uring_queue_init(READS, &ring, 0))
-		return 1;
+	if (!n)
+		n = mydev_set_config(dev, &config, sizeof(config));
+	if (!n)
+		n = io_uring_queue_init(READS, &ring, 0);
+	if (n)
+		return fprintf(stderr, "uring: %s\n", mydev_strerror(n)), 1;
 	for (i = 0; i < READS; i++)
 		submit(&ring, dev, i);
 	while (in_flight && !io_uring_wait_cqe(&ring, &cqe)) {

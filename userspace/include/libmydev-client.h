@@ -75,7 +75,7 @@ struct mydev_packet {
  * into memory of the library. What comes is the same. The device is asked to
  * send from here on. Until the client is freed, the device is in another mode:
  * mydev_read() is not for use meanwhile, nor is mydev_config.mode to be changed.
- * The queue's depth cannot be changed with the ring: do that before.
+ * Policy, depth and clock are what they are now: change them before.
  *
  * With the ring, a descriptor that is revoked (mydev_revoke()) takes the bytes of
  * its packets with it: touching those raises SIGBUS, and a packet that is held was
@@ -162,7 +162,7 @@ int mydev_client_next(struct mydev_client *client, struct mydev_packet *packet,
  * @packet and is still held is released by the same call.
  *
  * With the ring, a reader that is too slow can lose packets while it uses them:
- * by its own policy, or because it kept others waiting for stall_ms. That is
+ * by its own policy, or because it kept others waiting for block_timeout_ms. That is
  * -ENOBUFS. Whatever was concluded from such a packet may be wrong, as its
  * memory may have been used for another one. The same goes for all that were
  * held at that moment. Next comes a gap that counts them all, with what a gap
@@ -175,6 +175,21 @@ int mydev_client_next(struct mydev_client *client, struct mydev_packet *packet,
  */
 int mydev_client_release(struct mydev_client *client,
 			 const struct mydev_packet *packet);
+
+/**
+ * mydev_client_rewind() - go back to what the driver still has, or on
+ * @client: the client; it holds nothing, so this is not for callbacks
+ * @to: as for mydev_rewind()
+ * @value: the same
+ * @sequence: set to the number of the packet that is taken next; may be NULL
+ *
+ * What MYDEV_CLIENT_COPY has read and nobody has taken is dropped; the driver
+ * counts it as read.
+ *
+ * Return: as mydev_rewind(); -EBUSY also where packets are held
+ */
+int mydev_client_rewind(struct mydev_client *client, unsigned int to,
+			uint64_t value, uint64_t *sequence);
 
 /* ------------------------------------------------------------ event loop */
 
@@ -284,10 +299,17 @@ struct mydev_watch {
  * @arg: given to each of them
  *
  * Where udev runs, a device is told when udev has done with it, so that its node
- * has the permissions that it should have. Needs libudev.
+ * has the permissions that it should have. In a network namespace without udev, as
+ * in many containers, it is told by the kernel, and so at once. A network namespace
+ * that belongs to a user namespace of its own ("unshare -Un", a container without
+ * privileges) hears nothing at all: call mydev_list_new() now and then. Threads are
+ * asked where they are when they call this. Needs libudev.
  *
- * Return: 0, -EBUSY where the loop has a watch, -EINVAL for a @size no version of
- *	the structure had, -ENOMEM and what else opening a netlink socket says
+ * Return: 0, or
+ *	-ENOTCONN	no event reaches this network namespace;
+ *	-EBUSY	the loop has a watch;
+ *	-EINVAL	for a @size no version of the structure had;
+ *	-ENOMEM and what else opening a netlink socket says
  */
 int mydev_loop_watch(struct mydev_loop *loop, const struct mydev_watch *watch,
 		     size_t size, void *arg);

@@ -23,6 +23,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -188,7 +189,7 @@ int mydev_get_config(const struct mydev *dev, struct mydev_config *config,
  *		the interface sends nothing;
  *	-ERANGE	queue_depth is 0 or above mydev_info.max_queue_depth;
  *	-EBADF	@dev is not for reading, and more than @config->flags is set;
- *	-ENOMEM	no memory for so long a queue;
+ *	-ENOMEM	no memory for a ring;
  *	-E2BIG	a member that this driver does not know is set
  */
 int mydev_set_config(const struct mydev *dev, const struct mydev_config *config,
@@ -214,13 +215,14 @@ int mydev_get_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
  * @size: sizeof(*@geometry)
  *
  * The ring belongs to everybody, so this works only while nobody asks for data.
+ * What could be gone back to is gone then, see mydev_rewind().
  *
  * Return: 0, or
  *	-ERANGE	a member is beyond its limit;
- *	-EBUSY	somebody asks for data, or has some queued;
+ *	-EBUSY	somebody asks for data, has some queued, or has memory mapped;
  *	-EBADF	@dev is not for writing;
  *	-EOPNOTSUPP	the interface sends nothing;
- *	-ENOMEM	no memory for so large a pool; the old one is still in use;
+ *	-ENOMEM	no memory for so large a pool or log; the old one is still in use;
  *	-ENODEV	unplugged
  */
 int mydev_set_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
@@ -247,6 +249,33 @@ int mydev_set_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
  *	-EOPNOTSUPP	the interface sends nothing
  */
 ssize_t mydev_read(const struct mydev *dev, void *buf, size_t count);
+
+/**
+ * mydev_rewind() - go back to what the driver still has, or on
+ * @dev: the device, opened for reading; what is taken by a client goes back by
+ *	mydev_client_rewind()
+ * @to: MYDEV_REWIND_OLDEST, _SEQUENCE or _TIME
+ * @value: for MYDEV_REWIND_SEQUENCE the number of a packet; for _TIME a time,
+ *	CLOCK_MONOTONIC, nanoseconds; else 0
+ * @sequence: set to the number of the packet that is read next; may be NULL
+ *
+ * What is not there any more is left out, and what has not come yet is not waited
+ * for: it goes on with the nearest packet. Packets stay as long as the driver has
+ * memory for them, and somebody has the device open for reading. See struct
+ * mydev_rewind for how they are counted.
+ *
+ * Return: 0, or
+ *	-EBUSY	the descriptor is being read;
+ *	-EBADF	@dev is not for reading;
+ *	-EINVAL	@value is not 0, and @to is MYDEV_REWIND_OLDEST;
+ *	-EOPNOTSUPP	the driver does not know this @to, or the interface
+ *		sends nothing;
+ *	-ESTALE	this descriptor was revoked;
+ *	-ENOTTY	the driver keeps nothing: mydev_info.features has no
+ *		MYDEV_FEATURE_REWIND
+ */
+int mydev_rewind(const struct mydev *dev, unsigned int to, uint64_t value,
+		 uint64_t *sequence);
 
 /* ------------------------------------------------------------- sending */
 
@@ -611,7 +640,7 @@ ssize_t mydev_entry_attr(const struct mydev_entry *entry, const char *attr,
 /**
  * mydev_entry_set_attr() - write one sysfs attribute of the device
  * @entry: the device
- * @attr: name below /sys/class/mydev/mydevN, such as "stall_ms"
+ * @attr: name below /sys/class/mydev/mydevN, such as "block_timeout_ms"
  * @text: the new value
  *
  * Return: 0, -EACCES for want of permission (sysfs belongs to root), or what

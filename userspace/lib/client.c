@@ -216,3 +216,16 @@ int mydev_client_release(struct mydev_client *client,
 	client->released = number + 1;
 	return ret || !lost ? ret : -ENOBUFS;
 }
+
+int mydev_client_rewind(struct mydev_client *client, unsigned int to,
+			uint64_t value, uint64_t *sequence)
+{
+	int ret;
+
+	if (client_holds(client))
+		return -EBUSY;
+	ret = mydev_rewind(client->dev, to, value, sequence);
+	if (!ret && client->way->rewound)
+		client->way->rewound(client);
+	return ret;
+}

@@ -17,12 +17,15 @@ struct source;
  *	number is set already
  * @give: give back all up to and with this number, which are held; -ENOBUFS
  *	where they have been taken away
+ * @rewound: the driver has moved the descriptor, and nothing is held; NULL where
+ *	there is nothing to do
  * @close: undo @open
  */
 struct way {
 	int (*open)(struct mydev_client *client);
 	int (*take)(struct mydev_client *client, struct mydev_packet *packet);
 	int (*give)(struct mydev_client *client, uint64_t number);
+	void (*rewound)(struct mydev_client *client);
 	void (*close)(struct mydev_client *client);
 };
 

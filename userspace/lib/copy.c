@@ -53,15 +53,23 @@ static int copy_open(struct mydev_client *client)
 	return 0;
 }
 
-static void copy_close(struct mydev_client *client)
+/* Also what was read, and nobody has taken yet. */
+static void drop_all(struct copy *copy)
 {
-	struct copy *copy = client->state;
 	struct block *block;
 
 	while ((block = copy->first)) {
 		copy->first = block->next;
 		free(block);
 	}
+	copy->last = NULL;
+}
+
+static void copy_close(struct mydev_client *client)
+{
+	struct copy *copy = client->state;
+
+	drop_all(copy);
 	free(copy->spare);
 	free(copy);
 }
@@ -170,9 +178,15 @@ static int copy_give(struct mydev_client *client, uint64_t number)
 	return 0;
 }
 
+static void copy_rewound(struct mydev_client *client)
+{
+	drop_all(client->state);
+}
+
 const struct way copy_way = {
 	.open = copy_open,
 	.take = copy_take,
 	.give = copy_give,
+	.rewound = copy_rewound,
 	.close = copy_close,
 };

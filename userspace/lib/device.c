@@ -293,3 +293,15 @@ ssize_t mydev_read(const struct mydev *dev, void *buf, size_t count)
 
 	return ret < 0 ? -errno : ret;
 }
+
+int mydev_rewind(const struct mydev *dev, unsigned int to, uint64_t value,
+		 uint64_t *sequence)
+{
+	struct mydev_rewind rewind = { .to = to, .value = value };
+	int ret =
+		device_request(dev, MYDEV_IOC_REWIND, &rewind, sizeof(rewind));
+
+	if (!ret && sequence)
+		*sequence = rewind.value;
+	return ret;
+}

@@ -62,6 +62,8 @@ const char *mydev_strerror(int err)
 		return "it would have to wait; do so with poll()";
 	case -EBADF:
 		return "the descriptor is open for the other direction; open it for this one";
+	case -ENOTCONN:
+		return "no event of a device reaches this network namespace; look at the list of devices now and then";
 	case -ENOMEM:
 		return "out of memory; close other programs, or fewer clients";
 	default:

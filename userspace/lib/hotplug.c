@@ -3,12 +3,25 @@
  * Devices that come and go, as udev tells.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <libudev.h>
+#include <linux/nsfs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "loop.h"
+
+/* Namespaces are those of a thread. */
+#define NAMESPACES   "/proc/thread-self/ns/"
+#define UNIX_SOCKETS "/proc/thread-self/net/unix"
+#define UDEV_CONTROL "/run/udev/control"
+
+/* Of the first user namespace, since namespaces have inodes; the kernel's PROC_USER_INIT_INO */
+#define FIRST_USER_NAMESPACE 0xEFFFFFFDU
 
 struct known {
 	struct known *next;
@@ -152,12 +165,62 @@ static int dispatch_watch(struct source *source)
 }
 
 /*
- * Where no udev runs, nobody sends what it would send, and the kernel's own
+ * What udev sends reaches the network namespace that it runs in, which is the one
+ * where its socket is listed. The node of the socket tells less: other namespaces
+ * have it, too, and it may be left of a udev that runs no more.
+ */
+static bool udev_is_here(void)
+{
+	bool here = false;
+	char *line = NULL;
+	size_t size = 0;
+	FILE *file;
+
+	/* libudev itself wants to see this. */
+	if (access(UDEV_CONTROL, F_OK))
+		return false;
+	file = fopen(UNIX_SOCKETS, "re");
+	/* Without proc it is not known, and a udev that is there is more likely. */
+	if (!file)
+		return true;
+	while (!here && getline(&line, &size, file) > 0)
+		here = strstr(line, " " UDEV_CONTROL "\n");
+	free(line);
+	fclose(file);
+	return here;
+}
+
+/*
+ * The kernel tells its own events in all network namespaces but those that belong
+ * to another user namespace than the first one. Who is in that user namespace, or
+ * above it, can ask whose a network namespace is.
+ */
+static bool events_come_here(void)
+{
+	int net = open(NAMESPACES "net", O_RDONLY | O_CLOEXEC);
+	bool come = true;
+	struct stat st;
+	int owner;
+
+	if (net < 0)
+		return true;
+	owner = ioctl(net, NS_GET_USERNS);
+	if (owner >= 0) {
+		if (!fstat(owner, &st))
+			come = st.st_ino == FIRST_USER_NAMESPACE;
+		close(owner);
+	}
+	close(net);
+	return come;
+}
+
+/*
+ * Where no udev is heard, nobody sends what it would send, and the kernel's own
  * events are all there is.
  */
 static const char *event_source(void)
 {
-	return access("/run/udev/control", F_OK) ? "kernel" : "udev";
+	return udev_is_here() ? "udev" : "kernel";
 }
 
 static int open_monitor(struct watch_source *ws)
@@ -191,6 +254,8 @@ int mydev_loop_watch(struct mydev_loop *loop, const struct mydev_watch *watch,
 		return -EINVAL;
 	if (loop_find(loop, dispatch_watch))
 		return -EBUSY;
+	if (!events_come_here())
+		return -ENOTCONN;
 	ws = calloc(1, sizeof(*ws));
 	if (!ws)
 		return -ENOMEM;

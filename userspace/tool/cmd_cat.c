@@ -6,8 +6,10 @@
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tool.h"
@@ -20,11 +22,20 @@
 #define KEY_WATERMARK 0x105
 #define KEY_LATENCY   0x106
 #define KEY_DEPTH     0x107
+#define KEY_FROM      0x108
 
 /* A setting of this reader; it stays as it is where it is not given. */
 struct setting {
 	bool given;
 	uint32_t value;
+};
+
+/* Where to begin, MYDEV_REWIND_*, and which packet that turned out to be. */
+struct from {
+	bool given;
+	unsigned int to;
+	uint64_t sequence;
+	double seconds; /* ago */
 };
 
 struct options {
@@ -42,6 +53,7 @@ struct options {
 	struct setting watermark;
 	struct setting latency;
 	struct setting depth;
+	struct from from;
 	const char *output;
 	const char *name;
 };
@@ -69,6 +81,35 @@ static void take_number(struct setting *setting,
 			   arg);
 	setting->given = true;
 	setting->value = number;
+}
+
+/* "-2s", that long ago. */
+static bool parse_ago(const char *text, double *seconds)
+{
+	size_t length = strlen(text);
+	char number[32];
+
+	if (*text != '-' || text[length - 1] != 's' || length > sizeof(number))
+		return false;
+	snprintf(number, sizeof(number), "%.*s", (int)length - 2, text + 1);
+	return parse_seconds(number, seconds);
+}
+
+static void take_from(struct from *from, const char *arg,
+		      struct argp_state *state)
+{
+	if (!strcmp(arg, "oldest"))
+		from->to = MYDEV_REWIND_OLDEST;
+	else if (parse_number(arg, &from->sequence))
+		from->to = MYDEV_REWIND_SEQUENCE;
+	else if (parse_ago(arg, &from->seconds))
+		from->to = MYDEV_REWIND_TIME;
+	else
+		argp_error(
+			state,
+			"not \"oldest\", a sequence number, or a time such as -2s: %s",
+			arg);
+	from->given = true;
 }
 
 static void check_together(const struct options *options,
@@ -135,6 +176,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_DEPTH:
 		take_number(&options->depth, parse_number, arg, state);
 		return 0;
+	case KEY_FROM:
+		take_from(&options->from, arg, state);
+		return 0;
 	case 'o':
 		options->output = strcmp(arg, "-") ? arg : NULL;
 		return 0;
@@ -183,6 +227,9 @@ static const struct argp_option option_table[] = {
 	  "Read when BYTES have come, rather than at once", 0 },
 	{ "latency", KEY_LATENCY, "US", 0,
 	  "or when the oldest packet has waited for US microseconds", 0 },
+	{ "from", KEY_FROM, "WHERE", 0,
+	  "Begin with what the driver still has: oldest, the packet with that sequence number, or -Ss for S seconds ago",
+	  0 },
 	{ "seconds", KEY_SECONDS, "S", 0, "End after S seconds", 0 },
 	{ "output", 'o', "FILE", 0,
 	  "Write to FILE instead of standard output; it is created or emptied",
@@ -200,8 +247,8 @@ static const struct argp argp = {
 	.args_doc = "[DEV]",
 	.doc = "Copy the bytes that a device sends to standard output, or list its "
 	       "packets.\v" DEV_DOC
-	       " Copying begins with what the device sends from now on, and ends "
-	       "with -n, --count, --seconds, SIGINT, SIGTERM or the unplugging of "
+	       " Copying begins with what the device sends from now on, or with "
+	       "--from, and ends with -n, --count, --seconds, SIGINT, SIGTERM or the unplugging of "
 	       "the device. Other clients of the device get the same bytes, and "
 	       "none of these settings is theirs. BYTES may end in K, M or G.\n\n"
 	       "An end by -n, --count, --seconds or a signal has status 0; lost data gives 6 "
@@ -260,7 +307,8 @@ static int exit_status(const struct copy *copy)
 	return copy->end == COPY_UNPLUGGED ? EXIT_UNPLUGGED : EXIT_OK;
 }
 
-static void sum_up_json(const struct copy *copy, const char *name)
+static void sum_up_json(const struct copy *copy, const struct from *from,
+			const char *name)
 {
 	struct json_object *obj = need(json_object_new_object());
 	struct mydev_stats stats;
@@ -273,6 +321,8 @@ static void sum_up_json(const struct copy *copy, const char *name)
 		add_number(obj, "packets", copy->nr_packets);
 		add_number(obj, "events", copy->nr_events);
 	}
+	if (from->given)
+		add_number(obj, "from", from->sequence);
 	add_real(obj, "seconds", copy->elapsed);
 	add_number(obj, "gaps", copy->gaps);
 	if (!mydev_get_stats(copy->dev, &stats, sizeof(stats))) {
@@ -371,6 +421,46 @@ static int configure(const struct target *target, const struct options *options)
 	return ret ? device_error(mydev_path(target->dev), ret) : EXIT_OK;
 }
 
+static uint64_t time_ago(double seconds)
+{
+	double ago = seconds * 1e9;
+	struct timespec ts;
+	uint64_t time;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	time = ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
+	return time > ago ? time - (uint64_t)ago : 0;
+}
+
+static int go_back(const struct target *target, struct options *options)
+{
+	const char *path = mydev_path(target->dev);
+	struct from *from = &options->from;
+	uint64_t wanted = from->sequence;
+	uint64_t value;
+	int ret;
+
+	if (!from->given)
+		return EXIT_OK;
+	value = from->to == MYDEV_REWIND_TIME ? time_ago(from->seconds)
+					      : wanted;
+	ret = mydev_rewind(target->dev, from->to, value, &from->sequence);
+	if (ret == -ENOTTY) {
+		complain(
+			"%s: the loaded driver keeps nothing that --from could begin with; load one as new as this program",
+			path);
+		return EXIT_ERROR;
+	}
+	if (ret)
+		return device_error(path, ret);
+	if (from->to == MYDEV_REWIND_SEQUENCE && from->sequence != wanted &&
+	    !options->json)
+		complain("%s: packet %" PRIu64
+			 " is not there; this begins with packet %" PRIu64,
+			 path, wanted, from->sequence);
+	return EXIT_OK;
+}
+
 static int copy_target(struct target *target, const struct options *options,
 		       int out)
 {
@@ -394,7 +484,8 @@ static int copy_target(struct target *target, const struct options *options,
 		copy.end = COPY_WRITE_ERROR;
 	}
 	if (options->json)
-		sum_up_json(&copy, mydev_entry_name(target->entry));
+		sum_up_json(&copy, &options->from,
+			    mydev_entry_name(target->entry));
 	else
 		sum_up_text(&copy, options->output);
 	return exit_status(&copy);
@@ -421,6 +512,8 @@ int cmd_cat(int argc, char **argv)
 	if (status)
 		return status;
 	status = configure(&target, &options);
+	if (!status)
+		status = go_back(&target, &options);
 	if (status)
 		goto out;
 	/* Not before: an output file is not emptied for want of a device. */

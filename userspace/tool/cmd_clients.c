@@ -184,19 +184,19 @@ int clients_read(const struct mydev_entry *entry, struct json_object **rows)
 void clients_print(FILE *out, struct json_object *rows)
 {
 	static const struct column columns[] = {
-		{ "ID", "id" },
-		{ "PID", "pid" },
-		{ "ROLE", "role" },
-		{ "MODE", "mode" },
-		{ "POLICY", "policy" },
-		{ "LAG-PACKETS", "lag_packets" },
-		{ "LAG-BYTES", "lag_bytes" },
-		{ "READ-PACKETS", "read_packets" },
-		{ "READ-BYTES", "read_bytes" },
-		{ "LOST-PACKETS", "lost_packets" },
-		{ "LOST-BYTES", "lost_bytes" },
-		{ "COMMAND", "command" },
-		{ NULL, NULL },
+		{ "ID", "id", 0 },
+		{ "PID", "pid", 0 },
+		{ "ROLE", "role", 0 },
+		{ "MODE", "mode", 0 },
+		{ "POLICY", "policy", 0 },
+		{ "LAG-PACKETS", "lag_packets", 0 },
+		{ "LAG-BYTES", "lag_bytes", 4 },
+		{ "READ-PACKETS", "read_packets", 1 },
+		{ "READ-BYTES", "read_bytes", 2 },
+		{ "LOST-PACKETS", "lost_packets", 0 },
+		{ "LOST-BYTES", "lost_bytes", 3 },
+		{ "COMMAND", "command", 0 },
+		{ 0 },
 	};
 
 	print_table(out, rows, columns, true);

@@ -7,13 +7,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stddef.h>
 
 #include "tool.h"
 
-#define KEY_TRANSFERS     0x100
-#define KEY_TRANSFER_SIZE 0x101
-#define KEY_POOL          0x102
-#define KEY_STALL_MS      0x103
+#define KEY_TRANSFERS        0x100
+#define KEY_TRANSFER_SIZE    0x101
+#define KEY_POOL             0x102
+#define KEY_BLOCK_TIMEOUT_MS 0x103
+#define KEY_LOG_ENTRIES      0x104
+
+/* See struct mydev_geometry. */
+#define MIN_LOG_ENTRIES 512
 
 /* One value that may be given; wider than the driver's member. */
 struct value {
@@ -27,7 +32,8 @@ struct options {
 	struct value transfers;
 	struct value transfer_size;
 	struct value pool_bytes;
-	struct value stall_ms;
+	struct value log_entries;
+	struct value block_timeout_ms;
 };
 
 static void take_number(struct value *value, const char *arg,
@@ -66,8 +72,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_POOL:
 		take_bytes(&options->pool_bytes, arg, state);
 		return 0;
-	case KEY_STALL_MS:
-		take_number(&options->stall_ms, arg, state);
+	case KEY_LOG_ENTRIES:
+		take_number(&options->log_entries, arg, state);
+		return 0;
+	case KEY_BLOCK_TIMEOUT_MS:
+		take_number(&options->block_timeout_ms, arg, state);
 		return 0;
 	case ARGP_KEY_ARG:
 		if (options->name)
@@ -87,7 +96,10 @@ static const struct argp_option option_table[] = {
 	{ "pool", KEY_POOL, "BYTES", 0,
 	  "Use BYTES of memory for packets: how far clients may drift apart",
 	  0 },
-	{ "stall-ms", KEY_STALL_MS, "MS", 0,
+	{ "log-entries", KEY_LOG_ENTRIES, "N", 0,
+	  "Keep up to N packets and events for all clients; 0 for a number that fits the pool",
+	  0 },
+	{ "block-timeout-ms", KEY_BLOCK_TIMEOUT_MS, "MS", 0,
 	  "A lossless client that holds up others for MS milliseconds loses what it has queued; 0 for never",
 	  0 },
 	{ "json", 'J', NULL, 0, "Print a JSON object", 0 },
@@ -101,7 +113,8 @@ static const struct argp argp = {
 	.doc = "Show the receive ring of a device, or change it and show what it "
 	       "is now.\v" DEV_DOC
 	       " BYTES may end in K, M or G, for 1024, 1024^2 and 1024^3; sizes "
-	       "are rounded down to what fits.\n\n"
+	       "are rounded down to what fits, log entries up to a power of "
+	       "two.\n\n"
 	       "The ring belongs to all clients of the device. It changes only "
 	       "while none of them asks for data. What is changed lasts until the "
 	       "device is unplugged.\n\n" EXIT_CODES_DOC,
@@ -110,7 +123,7 @@ static const struct argp argp = {
 static bool changes_geometry(const struct options *options)
 {
 	return options->transfers.given || options->transfer_size.given ||
-	       options->pool_bytes.given;
+	       options->pool_bytes.given || options->log_entries.given;
 }
 
 /* What does not fit into the driver's member is beyond its limit anyhow. */
@@ -129,6 +142,15 @@ static void complete(struct options *options,
 		options->transfer_size.number = geometry->transfer_size;
 	if (!options->pool_bytes.given)
 		options->pool_bytes.number = geometry->pool_bytes;
+	if (!options->log_entries.given)
+		options->log_entries.number = geometry->log_entries;
+}
+
+/* An older driver has a queue for each client, and no log. */
+static bool has_log(const struct mydev_geometry *geometry)
+{
+	return geometry->size >
+	       offsetof(struct mydev_geometry, max_log_entries);
 }
 
 /* The least pool for so many transfers of such a size. */
@@ -173,6 +195,10 @@ static void explain_range(const struct target *target,
 			min_pool(transfers, size), geometry->max_pool_bytes))
 		fprintf(stderr,
 			"  The least is transfers + 2 times transfer_size; set it with --pool.\n");
+	else if (refuse(target, "log_entries", options->log_entries.number,
+			MIN_LOG_ENTRIES, geometry->max_log_entries))
+		fprintf(stderr,
+			"  Or 0, for a number that fits the pool; set it with --log-entries.\n");
 	else
 		complain("%s: %s", mydev_path(target->dev),
 			 mydev_strerror(-ERANGE));
@@ -191,7 +217,7 @@ static void explain_busy(const struct target *target)
 		clients_hint(ret);
 		return;
 	}
-	fprintf(stderr, "  End those whose role is reading or lapped:\n");
+	fprintf(stderr, "  End those whose role is reading or evicted:\n");
 	clients_print(stderr, rows);
 	json_object_put(rows);
 }
@@ -202,11 +228,17 @@ static int set_geometry(const struct target *target,
 	struct mydev_geometry geometry;
 	int ret = mydev_get_geometry(target->dev, &geometry, sizeof(geometry));
 
+	if (!ret && options->log_entries.given && !has_log(&geometry)) {
+		complain("%s: the loaded driver has no log_entries",
+			 mydev_path(target->dev));
+		return EXIT_ERROR;
+	}
 	if (!ret) {
 		complete(options, &geometry);
 		geometry.transfers = narrow(options->transfers.number);
 		geometry.transfer_size = narrow(options->transfer_size.number);
 		geometry.pool_bytes = options->pool_bytes.number;
+		geometry.log_entries = narrow(options->log_entries.number);
 		ret = mydev_set_geometry(target->dev, &geometry,
 					 sizeof(geometry));
 	}
@@ -225,27 +257,30 @@ static int set_geometry(const struct target *target,
 }
 
 /* There is no request for this: it is for the administrator alone. */
-static int set_stall(const struct target *target, uint64_t stall_ms)
+static int set_block_timeout(const struct target *target,
+			     uint64_t block_timeout_ms)
 {
 	const char *path = mydev_path(target->dev);
 	char text[32];
 	int ret;
 
-	snprintf(text, sizeof(text), "%" PRIu64, stall_ms);
-	ret = mydev_entry_set_attr(target->entry, "stall_ms", text);
+	snprintf(text, sizeof(text), "%" PRIu64, block_timeout_ms);
+	ret = mydev_entry_set_attr(target->entry, "block_timeout_ms", text);
 	switch (ret) {
 	case 0:
 		return EXIT_OK;
 	case -ERANGE:
-		refuse(target, "stall_ms", stall_ms, 0, UINT32_MAX);
+		refuse(target, "block_timeout_ms", block_timeout_ms, 0,
+		       UINT32_MAX);
 		return EXIT_ERROR;
 	case -EACCES:
 	case -EPERM:
-		complain("%s: only root can change stall_ms: run this as root",
-			 path);
+		complain(
+			"%s: only root can change block_timeout_ms: run this as root",
+			path);
 		return EXIT_PERMISSION;
 	case -ENOENT:
-		complain("%s: the loaded driver has no stall_ms", path);
+		complain("%s: the loaded driver has no block_timeout_ms", path);
 		return EXIT_ERROR;
 	default:
 		return device_error(path, ret);
@@ -277,9 +312,13 @@ static int show(const struct target *target, bool json)
 	add_number(obj, "min_pool_bytes",
 		   min_pool(geometry.transfers, geometry.transfer_size));
 	add_number(obj, "max_pool_bytes", geometry.max_pool_bytes);
-	add_known(obj, "stall_ms",
-		  info.size > offsetof(struct mydev_info, stall_ms),
-		  info.stall_ms);
+	add_known(obj, "log_entries", has_log(&geometry), geometry.log_entries);
+	add_known(obj, "min_log_entries", has_log(&geometry), MIN_LOG_ENTRIES);
+	add_known(obj, "max_log_entries", has_log(&geometry),
+		  geometry.max_log_entries);
+	add_known(obj, "block_timeout_ms",
+		  info.size > offsetof(struct mydev_info, block_timeout_ms),
+		  info.block_timeout_ms);
 	if (json)
 		print_json(obj);
 	else
@@ -301,8 +340,9 @@ static int run(const struct target *target, struct options *options)
 		return device_error(mydev_path(target->dev), ret);
 	if (changes_geometry(options))
 		status = set_geometry(target, &info, options);
-	if (!status && options->stall_ms.given)
-		status = set_stall(target, options->stall_ms.number);
+	if (!status && options->block_timeout_ms.given)
+		status = set_block_timeout(target,
+					   options->block_timeout_ms.number);
 	return status ? status : show(target, options->json);
 }
 

@@ -132,7 +132,7 @@ static void take_data(struct options *options, const char *arg,
 	if (!is_hex(arg))
 		argp_error(
 			state,
-			"not data: %s (two hexadecimal digits for each byte, such as 01 or 01fe)",
+			"not data: %s (two hexadecimal digits for each byte, such as 01, 0x01 or 01fe)",
 			arg);
 	data_add_hex(&options->data, arg);
 	if (options->data.length > MAX_LENGTH)
@@ -258,7 +258,7 @@ static int refused_by_driver(const struct target *target,
 		mydev_path(target->dev));
 	if (!(options->request_type & TYPE_MASK))
 		fprintf(stderr,
-			"  Standard requests are the kernel's own; what they are for does mydevctl alt, halt and reset.\n");
+			"  Standard requests are the kernel's own; mydevctl alt, halt and reset do what they are for.\n");
 	else if (recipient == 1)
 		fprintf(stderr,
 			"  INDEX has to be the number of the interface, %u, in its low byte.\n",

@@ -69,6 +69,8 @@ static void add_features(struct json_object *obj, uint64_t features)
 		{ MYDEV_FEATURE_GEOMETRY, "geometry" },
 		{ MYDEV_FEATURE_WRITE, "write" },
 		{ MYDEV_FEATURE_CONTROL, "control" },
+		{ MYDEV_FEATURE_RING, "ring" },
+		{ MYDEV_FEATURE_REWIND, "rewind" },
 	};
 	struct json_object *array = need(json_object_new_array());
 	size_t i;
@@ -126,9 +128,9 @@ static struct json_object *describe(const struct mydev_entry *entry,
 	add_known(obj, "max_queue_depth",
 		  info->size > offsetof(struct mydev_info, max_queue_depth),
 		  info->max_queue_depth);
-	add_known(obj, "stall_ms",
-		  info->size > offsetof(struct mydev_info, stall_ms),
-		  info->stall_ms);
+	add_known(obj, "block_timeout_ms",
+		  info->size > offsetof(struct mydev_info, block_timeout_ms),
+		  info->block_timeout_ms);
 	add_known(obj, "send_size", info->send_size, info->send_size);
 	add_known(obj, "send_room", info->send_room, info->send_room);
 	add_lease(obj, entry);

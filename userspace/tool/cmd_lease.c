@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -135,39 +134,6 @@ static int run_command(const struct target *target, char **command)
 	return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 }
 
-/* Not later than this: nobody may see the line and send a signal too early. */
-static int block_signals(sigset_t *waiting)
-{
-	sigset_t block;
-
-	sigemptyset(&block);
-	sigaddset(&block, SIGINT);
-	sigaddset(&block, SIGTERM);
-	if (sigprocmask(SIG_BLOCK, &block, waiting))
-		return -errno;
-	sigdelset(waiting, SIGINT);
-	sigdelset(waiting, SIGTERM);
-	return 0;
-}
-
-static void on_signal(int sig)
-{
-	(void)sig;
-}
-
-static int catch_signals(void)
-{
-	struct sigaction sa = { .sa_handler = on_signal };
-	struct sigaction old;
-
-	if (sigaction(SIGTERM, &sa, NULL) || sigaction(SIGINT, NULL, &old))
-		return -errno;
-	/* A shell's background job ignores SIGINT, and has to go on doing so. */
-	if (old.sa_handler != SIG_IGN && sigaction(SIGINT, &sa, NULL))
-		return -errno;
-	return 0;
-}
-
 static void announce(const struct target *target, bool json)
 {
 	struct json_object *obj;
@@ -194,9 +160,8 @@ static int hold(const struct target *target, bool json)
 	sigset_t waiting;
 	int ret;
 
-	ret = block_signals(&waiting);
-	if (!ret)
-		ret = catch_signals();
+	/* Not later: nobody may see the line and send a signal too early. */
+	ret = interrupt_block(&waiting);
 	if (ret)
 		return device_error(mydev_path(target->dev), ret);
 	announce(target, json);

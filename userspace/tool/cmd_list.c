@@ -82,18 +82,18 @@ static struct json_object *describe(const struct mydev_entry *entry)
 }
 
 static const struct column columns[] = {
-	{ "NAME", "name" },
-	{ "VENDOR", "id_vendor" },
-	{ "PRODUCT", "id_product" },
-	{ "IF", "interface_number" },
-	{ "SPEED", "speed" },
-	{ "STATE", "state" },
-	{ "CLIENTS", "clients" },
-	{ "READABLE", "readable" },
-	{ "SERIAL", "serial" },
-	{ "MANUFACTURER", "manufacturer" },
-	{ "PRODUCT-NAME", "product" },
-	{ NULL, NULL },
+	{ "NAME", "name", 0 },
+	{ "VENDOR", "id_vendor", 0 },
+	{ "PRODUCT", "id_product", 0 },
+	{ "IF", "interface_number", 3 },
+	{ "SPEED", "speed", 4 },
+	{ "STATE", "state", 0 },
+	{ "CLIENTS", "clients", 0 },
+	{ "READABLE", "readable", 2 },
+	{ "SERIAL", "serial", 0 },
+	{ "MANUFACTURER", "manufacturer", 1 },
+	{ "PRODUCT-NAME", "product", 0 },
+	{ 0 },
 };
 
 int cmd_list(int argc, char **argv)

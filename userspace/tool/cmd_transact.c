@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "tool.h"
 
@@ -32,14 +33,15 @@ static void take_argument(struct options *options, char *arg,
 		data_add_hex(&options->data, arg);
 		return;
 	}
-	/* The device comes first. */
-	if (options->data.length)
+	/* The device comes first, and no device is called 0x1. */
+	if (options->data.length || (options->name && !options->file) ||
+	    !strncasecmp(arg, "0x", 2))
 		argp_error(
 			state,
-			"not data: %s (two hexadecimal digits for each byte, such as 01 or 01fe)",
+			"not data: %s (two hexadecimal digits for each byte, such as 01, 0x01 or 01fe)",
 			arg);
 	if (options->name)
-		argp_error(state, "one device only, and then DATA: %s", arg);
+		argp_error(state, "one device only: %s", arg);
 	options->name = arg;
 }
 
@@ -110,7 +112,7 @@ static const struct argp argp = {
 	.args_doc = "[DEV] DATA...\n[DEV] --file=FILE",
 	.doc = "Send bytes to a device, and print its answer.\v" DEV_DOC
 	       " DATA has two hexadecimal digits for each byte, in one word or "
-	       "several; a first word that is no such thing is the DEV.\n\n"
+	       "several, which may begin with 0x; a first word that is no such thing is the DEV.\n\n"
 	       "The answer is what the device sends when it has taken the last "
 	       "byte, until it ends with a short packet or --length is reached. "
 	       "Nobody else's data comes in between. Other readers of the device "

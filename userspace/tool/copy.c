@@ -63,12 +63,25 @@ static bool write_all(struct copy *copy, const char *buf, size_t count,
 
 static void note_gap(struct copy *copy, const struct progress *progress)
 {
+	double time = now();
+
 	copy->gaps++;
-	if (!copy->verbose)
+	/* There can be thousands in a second; the end has the sum. */
+	if (!copy->verbose || (copy->gaps_told && time < copy->told + 1.0))
 		return;
 	progress_end(progress);
-	complain("%s: data was lost behind byte %llu: this reader fell behind",
-		 mydev_path(copy->dev), (unsigned long long)copy->bytes);
+	if (copy->gaps - copy->gaps_told == 1)
+		complain(
+			"%s: data was lost behind byte %llu: this reader fell behind",
+			mydev_path(copy->dev), (unsigned long long)copy->bytes);
+	else
+		complain(
+			"%s: data was lost in %llu more places, the last behind byte %llu",
+			mydev_path(copy->dev),
+			(unsigned long long)(copy->gaps - copy->gaps_told),
+			(unsigned long long)copy->bytes);
+	copy->gaps_told = copy->gaps;
+	copy->told = time;
 }
 
 /* A record is read, and its line goes to @lines. */

@@ -21,18 +21,30 @@ static int digit_value(char digit)
 	return tolower((unsigned char)digit) - 'a' + 10;
 }
 
+/* With 0x in front or without: both are written for bytes. */
+static const char *skip_prefix(const char *text)
+{
+	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+
+	return hex ? text + 2 : text;
+}
+
 bool is_hex(const char *text)
 {
-	size_t digits = strspn(text, "0123456789abcdefABCDEF");
+	size_t digits;
 
+	text = skip_prefix(text);
+	digits = strspn(text, "0123456789abcdefABCDEF");
 	return digits && !(digits % 2) && !text[digits];
 }
 
 void data_add_hex(struct data *data, const char *text)
 {
-	size_t count = strlen(text) / 2;
 	unsigned char *to;
+	size_t count;
 
+	text = skip_prefix(text);
+	count = strlen(text) / 2;
 	data->bytes = need(realloc(data->bytes, data->length + count));
 	to = data->bytes + data->length;
 	data->length += count;

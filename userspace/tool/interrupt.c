@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * SIGINT, SIGTERM and the end of a given time, for what copies in a loop: they
- * interrupt the call that blocks, and the loop looks what it was.
+ * SIGINT, SIGTERM and the end of a given time. What copies in a loop has the call
+ * that blocks interrupted, and looks what it was; what only waits lets them come
+ * while it does.
  */
 #include <errno.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 /* The first one counts. */
 static volatile sig_atomic_t reason;
 static timer_t timer;
+static bool timed;
 
 /*
  * A signal can arrive between looking at @reason and entering a call that
@@ -26,32 +28,61 @@ static void on_signal(int sig)
 
 	if (!reason) {
 		reason = sig == SIGALRM ? INTERRUPT_SECONDS : INTERRUPT_SIGNAL;
-		timer_settime(timer, 0, &its, NULL);
+		if (timed)
+			timer_settime(timer, 0, &its, NULL);
 	}
 	errno = saved;
 }
 
+/* No SA_RESTART: a blocked call has to come back. */
+static const struct sigaction catching = { .sa_handler = on_signal };
+
+static int catch_signals(void)
+{
+	struct sigaction old;
+
+	if (sigaction(SIGTERM, &catching, NULL) ||
+	    sigaction(SIGINT, NULL, &old))
+		return -errno;
+	/* A shell's background job ignores SIGINT, and has to go on doing so. */
+	if (old.sa_handler != SIG_IGN && sigaction(SIGINT, &catching, NULL))
+		return -errno;
+	return 0;
+}
+
 int interrupt_begin(double seconds)
 {
-	/* No SA_RESTART: a blocked call has to come back. */
-	struct sigaction sa = { .sa_handler = on_signal };
 	struct itimerspec its = { .it_interval = nag };
-	struct sigaction old;
+	int ret;
 
 	/* The event a NULL stands for is SIGALRM. */
 	if (timer_create(CLOCK_MONOTONIC, NULL, &timer))
 		return -errno;
-	if (sigaction(SIGALRM, &sa, NULL) || sigaction(SIGTERM, &sa, NULL) ||
-	    sigaction(SIGINT, NULL, &old))
+	timed = true;
+	if (sigaction(SIGALRM, &catching, NULL))
 		return -errno;
-	/* A shell's background job ignores SIGINT, and has to go on doing so. */
-	if (old.sa_handler != SIG_IGN && sigaction(SIGINT, &sa, NULL))
-		return -errno;
+	ret = catch_signals();
+	if (ret)
+		return ret;
 	its.it_value.tv_sec = (time_t)seconds;
 	its.it_value.tv_nsec = (long)((seconds - (time_t)seconds) * 1e9);
 	if (timer_settime(timer, 0, &its, NULL))
 		return -errno;
 	return 0;
+}
+
+int interrupt_block(sigset_t *waiting)
+{
+	sigset_t block;
+
+	sigemptyset(&block);
+	sigaddset(&block, SIGINT);
+	sigaddset(&block, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &block, waiting))
+		return -errno;
+	sigdelset(waiting, SIGINT);
+	sigdelset(waiting, SIGTERM);
+	return catch_signals();
 }
 
 enum interrupt interrupted(void)

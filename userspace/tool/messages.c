@@ -42,6 +42,19 @@ static void hint_no_device(void)
 		"  or load the module with ids=VVVV:PPPP\n");
 }
 
+/* Nobody should join root's group, nor one that may not do more either. */
+static void hint_group(const struct stat *st, const struct group *gr)
+{
+	struct passwd *me = getpwuid(getuid());
+
+	if (!gr || !me || !st->st_gid || !(st->st_mode & 060) ||
+	    group_member(st->st_gid) || getegid() == st->st_gid)
+		return;
+	fprintf(stderr,
+		"  Join that group, as root, and log in again: usermod -aG %s %s\n",
+		gr->gr_name, me->pw_name);
+}
+
 static void hint_permission(const char *path)
 {
 	struct stat st;
@@ -54,10 +67,11 @@ static void hint_permission(const char *path)
 			"  It belongs to user %s, group %s, mode %04o.\n",
 			pw ? pw->pw_name : "?", gr ? gr->gr_name : "?",
 			st.st_mode & 07777);
+		hint_group(&st, gr);
 	}
 	fprintf(stderr,
-		"  Run this as root, join that group (usermod -aG GROUP USER, then log in again), or\n"
-		"  install the udev rule 70-mydev.rules: its TAG+=\"uaccess\" lets in whoever sits at the machine.\n");
+		"  Run this as root, or install the udev rule 70-mydev.rules: it lets in the group plugdev,\n"
+		"  and its TAG+=\"uaccess\" whoever sits at the machine.\n");
 }
 
 int no_device(void)

@@ -2,9 +2,12 @@
 /*
  * Printing results as JSON, as lines of "name value", and as a table.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 #include <wchar.h>
 #include <wctype.h>
 
@@ -90,13 +93,15 @@ void print_json(struct json_object *obj)
 
 /*
  * The text of a value, the way it may go to a terminal: the strings of a
- * device can hold escape sequences. Returns the columns that it takes; prints
- * nothing where @out is NULL, so that a table can measure first.
+ * device can hold escape sequences. At most @max columns of it. Returns the
+ * columns that it takes; prints nothing where @out is NULL, so that a table can
+ * measure first.
  */
-static int show_text(const char *text, FILE *out)
+static int show_part(const char *text, FILE *out, int max)
 {
 	mbstate_t state = { 0 };
 	int columns = 0;
+	int width;
 
 	while (*text) {
 		wchar_t wc;
@@ -107,18 +112,23 @@ static int show_text(const char *text, FILE *out)
 			memset(&state, 0, sizeof(state));
 			len = 1;
 		}
-		if (valid && iswprint(wc)) {
-			columns += wcwidth(wc);
-			if (out)
-				fwrite(text, 1, len, out);
-		} else {
-			columns++;
-			if (out)
-				putc('?', out);
-		}
+		valid = valid && iswprint(wc);
+		width = valid ? wcwidth(wc) : 1;
+		if (columns + width > max)
+			break;
+		columns += width;
+		if (out && valid)
+			fwrite(text, 1, len, out);
+		else if (out)
+			putc('?', out);
 		text += len;
 	}
 	return columns;
+}
+
+static int show_text(const char *text, FILE *out)
+{
+	return show_part(text, out, INT_MAX);
 }
 
 static int show_value(struct json_object *value, FILE *out)
@@ -179,34 +189,113 @@ static int column_width(struct json_object *rows, const struct column *column,
 	return width;
 }
 
+int terminal_width(FILE *out)
+{
+	const char *given = getenv("COLUMNS");
+	unsigned int columns;
+	struct winsize size;
+
+	if (!isatty(fileno(out)))
+		return INT_MAX;
+	if (given && parse_limited(given, INT_MAX, &columns) && columns)
+		return columns;
+	if (!ioctl(fileno(out), TIOCGWINSZ, &size) && size.ws_col)
+		return size.ws_col;
+	return 80;
+}
+
+#define DOTS "..."
+
+/* One that is longer than @width is cut. Returns the columns that it takes. */
+static int show_cell(struct json_object *value, FILE *out, int width)
+{
+	int used = show_value(value, NULL);
+	const char *text;
+
+	if (used <= width)
+		return show_value(value, out);
+	text = json_object_get_string(value);
+	if (width <= (int)strlen(DOTS))
+		return show_part(text, out, width);
+	used = show_part(text, out, width - strlen(DOTS));
+	return used + show_part(DOTS, out, INT_MAX);
+}
+
+/* Without a width, a column is left out. */
+static int total_width(const int *widths, size_t count)
+{
+	int total = 0;
+	size_t col;
+
+	for (col = 0; col < count; col++)
+		total += widths[col] ? widths[col] + 2 : 0;
+	/* Nothing comes behind the last one. */
+	return total ? total - 2 : 0;
+}
+
+/*
+ * Lines that a terminal would break are no table. First go the columns that can
+ * best be done without, then the widest of those that stay are cut.
+ */
+static void fit(int *widths, const struct column *columns, size_t count,
+		int room)
+{
+	int rank;
+	size_t col;
+
+	for (rank = 1; rank <= (int)count; rank++) {
+		for (col = 0; col < count; col++) {
+			if (columns[col].expendable == rank &&
+			    total_width(widths, count) > room)
+				widths[col] = 0;
+		}
+	}
+	while (total_width(widths, count) > room) {
+		size_t widest = 0;
+
+		for (col = 1; col < count; col++) {
+			if (widths[col] >= widths[widest])
+				widest = col;
+		}
+		if (widths[widest] < 2)
+			break;
+		widths[widest]--;
+	}
+}
+
 void print_table(FILE *out, struct json_object *rows,
 		 const struct column *columns, bool header)
 {
-	size_t count = json_object_array_length(rows);
+	size_t lines = json_object_array_length(rows);
+	size_t count = 0;
 	int widths[16];
 	size_t col;
+	size_t last;
 	size_t i;
 
-	for (col = 0; columns[col].title; col++)
-		widths[col] = column_width(rows, &columns[col], header);
-	for (col = 0; header && columns[col].title; col++) {
-		const char *title = columns[col].title;
+	for (; columns[count].title; count++)
+		widths[count] = column_width(rows, &columns[count], header);
+	fit(widths, columns, count, terminal_width(out));
+	for (last = count - 1; last && !widths[last]; last--)
+		;
+	for (i = header ? 0 : 1; i <= lines; i++) {
+		struct json_object *row =
+			i ? json_object_array_get_idx(rows, i - 1) : NULL;
 
-		/* Nothing is padded at the end of a line. */
-		if (columns[col + 1].title)
-			fprintf(out, "%-*s  ", widths[col], title);
-		else
-			fprintf(out, "%s\n", title);
-	}
-	for (i = 0; i < count; i++) {
-		struct json_object *row = json_object_array_get_idx(rows, i);
+		for (col = 0; col <= last; col++) {
+			struct json_object *value = NULL;
+			int used;
 
-		for (col = 0; columns[col].title; col++) {
-			struct json_object *value =
-				json_object_object_get(row, columns[col].key);
-			int used = show_value(value, out);
-
-			if (columns[col + 1].title)
+			if (!widths[col])
+				continue;
+			if (row)
+				value = json_object_object_get(
+					row, columns[col].key);
+			used = row ? show_cell(value, out, widths[col])
+				   : show_part(columns[col].title, out,
+					       widths[col]);
+			/* Nothing is padded at the end of a line. */
+			if (col < last)
 				fprintf(out, "%*s", widths[col] - used + 2, "");
 		}
 		putc('\n', out);

@@ -5,6 +5,7 @@
 #ifndef MYDEVCTL_TOOL_H
 #define MYDEVCTL_TOOL_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -129,7 +130,12 @@ void print_fields(struct json_object *obj);
 struct column {
 	const char *title;
 	const char *key;
+	/* Where a terminal is too narrow: 1 is left out first; 0 never, but cut */
+	int expendable;
 };
+
+/* Columns of the terminal that @out is, or as many as can be where it is none. */
+int terminal_width(FILE *out);
 
 /* @rows is an array of objects; @columns ends with a NULL title. */
 void print_table(FILE *out, struct json_object *rows,
@@ -148,7 +154,10 @@ struct data {
 	size_t length;
 };
 
-/* Whether this is pairs of hexadecimal digits; only those can be added. */
+/*
+ * Whether this is pairs of hexadecimal digits, maybe behind a 0x; only those can
+ * be added.
+ */
 bool is_hex(const char *text);
 void data_add_hex(struct data *data, const char *text);
 
@@ -232,6 +241,13 @@ int interrupt_begin(double seconds);
 enum interrupt interrupted(void);
 void interrupt_end(void);
 
+/*
+ * The same for what waits with ppoll(): SIGINT and SIGTERM are blocked, and come
+ * only with the mask @waiting, so none can slip in between a look at interrupted()
+ * and the wait.
+ */
+int interrupt_block(sigset_t *waiting);
+
 /* progress.c: one line on stderr, once a second, where @on is set */
 struct progress {
 	bool on;
@@ -264,7 +280,7 @@ struct copy {
 	uint64_t limit; /* bytes, or packets in packet mode */
 	double seconds; /* 0: no limit */
 	bool progress;  /* one line on stderr, once a second */
-	bool verbose;   /* tell about each gap of a stream at once */
+	bool verbose;   /* tell about gaps of a stream, once a second */
 	bool patient;   /* there is a watermark to be waited for */
 	bool packets;   /* the descriptor is in packet mode */
 	struct packet_style style;
@@ -274,6 +290,8 @@ struct copy {
 	uint64_t bytes; /* of payload in packet mode */
 	uint64_t nr_packets;
 	uint64_t gaps;
+	uint64_t gaps_told; /* of them, and when the last time was */
+	double told;
 	uint64_t nr_events;
 	double elapsed;
 };

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,39 +19,6 @@ struct watch {
 	double last_time;
 };
 
-static volatile sig_atomic_t stop;
-
-static void on_signal(int sig)
-{
-	(void)sig;
-	stop = 1;
-}
-
-/*
- * The signals are blocked but for the time that wait_until() waits, so none can
- * come between its look at @stop and its sleep. @waiting is the mask for that.
- */
-static int catch_signals(sigset_t *waiting)
-{
-	struct sigaction sa = { .sa_handler = on_signal };
-	struct sigaction old;
-	sigset_t block;
-
-	sigemptyset(&block);
-	sigaddset(&block, SIGINT);
-	sigaddset(&block, SIGTERM);
-	if (sigprocmask(SIG_BLOCK, &block, waiting))
-		return -errno;
-	sigdelset(waiting, SIGINT);
-	sigdelset(waiting, SIGTERM);
-	if (sigaction(SIGTERM, &sa, NULL) || sigaction(SIGINT, NULL, &old))
-		return -errno;
-	/* A shell's background job ignores SIGINT, and has to go on doing so. */
-	if (old.sa_handler != SIG_IGN && sigaction(SIGINT, &sa, NULL))
-		return -errno;
-	return 0;
-}
-
 /* Until that time or a signal. True where the device was unplugged instead. */
 static bool wait_until(const struct watch *watch, double time,
 		       const sigset_t *waiting)
@@ -61,7 +27,7 @@ static bool wait_until(const struct watch *watch, double time,
 	struct pollfd pfd = { .fd = mydev_fd(watch->target->dev) };
 	double left;
 
-	while (!stop && (left = time - now()) > 0) {
+	while (!interrupted() && (left = time - now()) > 0) {
 		struct timespec ts = {
 			.tv_sec = (time_t)left,
 			.tv_nsec = (long)((left - (time_t)left) * 1e9),
@@ -122,25 +88,41 @@ static double real(struct json_object *obj, const char *key)
 	return json_object_get_double(json_object_object_get(obj, key));
 }
 
+/* A whole line in 79 columns, so that a terminal of 80 has it in one. */
+#define LINE 128
+
+/* What the last column of a terminal shows may take the next line, too. */
+static int room(void)
+{
+	return terminal_width(stdout) - 1;
+}
+
 static void print_header(void)
 {
-	printf("%12s %10s %10s %10s %10s %8s %9s %11s  %s\n", "PACKETS/S",
-	       "MIB/S", "SENT-MIB/S", "RING-STOPS", "ERRORS", "CLIENTS",
-	       "IN-FLIGHT", "FREE-BUFFERS", "STATE");
+	char line[LINE];
+
+	snprintf(line, sizeof(line), "%10s %8s %10s %5s %6s %7s %9s %5s  %s",
+		 "PACKETS/S", "MIB/S", "SENT-MIB/S", "STOPS", "ERRORS",
+		 "CLIENTS", "IN-FLIGHT", "FREE", "STATE");
+	printf("%.*s\n", room(), line);
 }
 
 static void print_line(const struct watch *watch, struct json_object *obj)
 {
-	printf("%s%12.1f %10.2f %10.2f %10llu %10llu %8llu %9llu %12llu  %s%s",
-	       watch->terminal ? "\r" : "", real(obj, "packets_per_second"),
-	       real(obj, "bytes_per_second") / MIB,
-	       real(obj, "sent_bytes_per_second") / MIB,
-	       (unsigned long long)number(obj, "ring_stops"),
-	       (unsigned long long)number(obj, "errors"),
-	       (unsigned long long)number(obj, "clients"),
-	       (unsigned long long)number(obj, "in_flight"),
-	       (unsigned long long)number(obj, "free_buffers"),
-	       json_object_get_string(json_object_object_get(obj, "state")),
+	char line[LINE];
+
+	snprintf(line, sizeof(line),
+		 "%10.1f %8.2f %10.2f %5llu %6llu %7llu %9llu %5llu  %s",
+		 real(obj, "packets_per_second"),
+		 real(obj, "bytes_per_second") / MIB,
+		 real(obj, "sent_bytes_per_second") / MIB,
+		 (unsigned long long)number(obj, "ring_stops"),
+		 (unsigned long long)number(obj, "errors"),
+		 (unsigned long long)number(obj, "clients"),
+		 (unsigned long long)number(obj, "in_flight"),
+		 (unsigned long long)number(obj, "free_buffers"),
+		 json_object_get_string(json_object_object_get(obj, "state")));
+	printf("%s%.*s%s", watch->terminal ? "\r" : "", room(), line,
 	       watch->terminal ? "\033[K" : "\n");
 }
 
@@ -170,7 +152,7 @@ static int loop(struct watch *watch, double seconds, const sigset_t *waiting)
 	for (;; next += seconds) {
 		bool gone = wait_until(watch, next, waiting);
 
-		if (stop)
+		if (interrupted())
 			return 0;
 		ret = mydev_get_stats(watch->target->dev, &stats,
 				      sizeof(stats));
@@ -195,7 +177,7 @@ int watch_stats(const struct target *target, double seconds, bool json)
 	};
 	const char *path = mydev_path(target->dev);
 	sigset_t waiting;
-	int ret = catch_signals(&waiting);
+	int ret = interrupt_block(&waiting);
 
 	watch.last_time = now();
 	if (!ret)

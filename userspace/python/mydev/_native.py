@@ -23,7 +23,7 @@ class Info(Structure):
                                   " interface_protocol speed ep_in ep_out"),
                 *_fields(c_uint16, "ep_in_max_packet ep_out_max_packet bus_number"),
                 *_fields(c_uint32, "device_number index transfer_size transfers pool_buffers queue_depth max_clients"
-                                   " max_queue_depth stall_ms client_id send_size send_room reserved")]
+                                   " max_queue_depth block_timeout_ms client_id send_size send_room reserved")]
 
 
 class Stats(Structure):
@@ -38,6 +38,11 @@ class Config(Structure):
     _fields_ = _fields(c_uint32, "size flags mode policy clock watermark latency_us queue_depth")
 
 
+class Geometry(Structure):
+    _fields_ = [*_fields(c_uint32, "size transfers transfer_size max_transfers max_transfer_size log_entries"),
+                *_fields(c_uint64, "pool_bytes max_pool_bytes"), *_fields(c_uint32, "max_log_entries reserved")]
+
+
 class Packet(Structure):
     _fields_ = [("data", c_void_p), ("length", c_size_t), ("sequence", c_uint64), ("timestamp_ns", c_uint64),
                 ("type", c_uint32), ("flags", c_uint32), ("status", c_int32), ("event", c_uint32),
@@ -46,6 +51,7 @@ class Packet(Structure):
 
 PACKET, GAP, EVENT = 0, 1, 2
 CLIENT_RING, CLIENT_COPY = 1, 2
+REWIND_OLDEST, REWIND_SEQUENCE, REWIND_TIME = 0, 1, 2
 FLAG_CONTINUES, FLAG_PARTIAL = 1, 2
 ANY_ID = -1
 
@@ -62,6 +68,8 @@ _PROTOTYPES: dict[str, tuple[type | None, list]] = {
     "get_stats": (c_int, [c_void_p, POINTER(Stats), c_size_t]),
     "get_config": (c_int, [c_void_p, POINTER(Config), c_size_t]),
     "set_config": (c_int, [c_void_p, POINTER(Config), c_size_t]),
+    "get_geometry": (c_int, [c_void_p, POINTER(Geometry), c_size_t]),
+    "rewind": (c_int, [c_void_p, c_uint, c_uint64, POINTER(c_uint64)]),
     "read": (c_ssize_t, [c_void_p, c_void_p, c_size_t]),
     "write": (c_ssize_t, [c_void_p, c_char_p, c_size_t]),
     "sync": (c_int, [c_void_p]),
@@ -76,6 +84,7 @@ _PROTOTYPES: dict[str, tuple[type | None, list]] = {
     "client_held_max": (c_uint, [c_void_p]),
     "client_next": (c_int, [c_void_p, POINTER(Packet), c_int]),
     "client_release": (c_int, [c_void_p, POINTER(Packet)]),
+    "client_rewind": (c_int, [c_void_p, c_uint, c_uint64, POINTER(c_uint64)]),
     "list_new": (c_int, [_Handle]),
     "list_free": (None, [c_void_p]),
     "list_count": (c_size_t, [c_void_p]),
@@ -137,6 +146,30 @@ def create(name: str, *args, what: str | None = None) -> c_void_p:
     handle = c_void_p()
     check(name, *args, byref(handle), what=what)
     return handle
+
+
+class Owned:
+    """An object of the library, which is freed with the last reference to this one.
+
+    One may be made of another, which it keeps for as long as it is there itself."""
+
+    __slots__ = ("handle", "_free", "_base", "__weakref__")
+
+    def __init__(self, free: str, handle: c_void_p, base: Owned | None = None) -> None:
+        self.handle = handle
+        # Looked up now: at the end of the interpreter nothing may be left to look in.
+        self._free = getattr(_library, "mydev_" + free)
+        self._base = base
+
+    def __del__(self) -> None:
+        self._free(self.handle)
+
+
+def rewind(name: str, handle: c_void_p, to: int, value: int, what: str) -> int:
+    """One of the two functions that go back; the number of the packet that is next."""
+    sequence = c_uint64()
+    check(name, handle, to, value, byref(sequence), what=what)
+    return sequence.value
 
 
 def ask(name: str, handle: c_void_p, kind: type):

@@ -74,17 +74,21 @@ class Device:
     """An open device. Close it, or use it with "with"; one thread at a time.
 
     One that can read is a member of the stream from its opening on: whatever the
-    device sends from then on is kept for it."""
+    device sends from then on is kept for it.
+
+    The end of "with" closes it in any case. Where views of packets are in use then,
+    they keep their bytes, and the descriptor goes with the last of them. Until then
+    nothing more is kept for it, and it holds up nobody."""
 
     def __init__(self, handle: ctypes.c_void_p) -> None:
-        self._device: ctypes.c_void_p | None = handle
+        self._device: _native.Owned | None = _native.Owned("close", handle)
         self._packets: Packets | None = None
 
     def __enter__(self) -> Device:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._let_go()
 
     def __repr__(self) -> str:
         return f"<mydev.Device {self.path}>" if self._device else "<mydev.Device, closed>"
@@ -93,7 +97,7 @@ class Device:
     def _handle(self) -> ctypes.c_void_p:
         if not self._device:
             raise ValueError("the device is closed")
-        return self._device
+        return self._device.handle
 
     @property
     def closed(self) -> bool:
@@ -101,13 +105,28 @@ class Device:
         return self._device is None
 
     def close(self) -> None:
-        """Close it, and its packets; BufferError where a view of a packet is still in use."""
+        """Close it, and its packets; BufferError where a view of a packet is still in use, and then it stays open."""
+        if self._packets:
+            self._packets.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close it, and leave the descriptor to the views of its memory, if there are any."""
         if not self._device:
             return
         if self._packets:
-            self._packets.close()
-        _native.call("close", self._device)
+            self._packets._let_go()
+            if self._packets._viewed:
+                self._keep_no_more()
         self._device = None
+
+    def _keep_no_more(self) -> None:
+        """Nobody reads it any more, and others do not wait for it; what is viewed stays."""
+        try:
+            self.configure(policy="drop-newest")
+        except OSError:
+            # Unplugged or revoked, and then it holds up nobody.
+            pass
 
     def fileno(self) -> int:
         """The descriptor, for select and its like."""
@@ -129,6 +148,10 @@ class Device:
     def stats(self) -> dict[str, int]:
         """Counters of the device and of this descriptor: the members of struct mydev_stats."""
         return self._structure("get_stats", _native.Stats)
+
+    def geometry(self) -> dict[str, int]:
+        """The receive ring of the device, and its limits: the members of struct mydev_geometry."""
+        return self._structure("get_geometry", _native.Geometry)
 
     def config(self) -> dict[str, Any]:
         """How this descriptor reads: policy, clock, watermark, latency_us, queue_depth."""
@@ -167,6 +190,26 @@ class Device:
                 return _native.check("read", self._handle, memory, len(view), what=self.path)
             except InterruptedError:
                 continue  # nothing was read, and the handler has not raised anything
+
+    def rewind(self, *, sequence: int | None = None, time_ns: int | None = None) -> int:
+        """Go back to what the driver still has, and return the number of the packet that is next.
+
+        With neither it is the oldest one; else the packet with that number, or the
+        first since that time (time.monotonic_ns()), or the nearest that there is.
+        Also while packets are taken: BufferError where a view of one is in use."""
+        if sequence is not None and time_ns is not None:
+            raise ValueError("a sequence number, or a time, but not both")
+        if sequence is not None:
+            where = _native.REWIND_SEQUENCE, sequence
+        elif time_ns is not None:
+            where = _native.REWIND_TIME, time_ns
+        else:
+            where = _native.REWIND_OLDEST, 0
+        if not 0 <= where[1] < 1 << 64:
+            raise ValueError("neither is negative, or more than 64 bits")
+        if self._packets and not self._packets.closed:
+            return self._packets._rewind(*where)
+        return _native.rewind("rewind", self._handle, *where, what=self.path)
 
     def write(self, data: bytes) -> int:
         """Send bytes as one message; returns when the driver has them, with how many it took."""
@@ -210,7 +253,12 @@ class Device:
         _native.check("lease_acquire", self._handle, _FOREVER if timeout is None else _native.timeout_ms(timeout))
         try:
             yield
-        finally:
+        except BaseException:
+            # That is what is to be told: not that, for instance, no lease is left of what was unplugged.
+            if self._device:
+                _native.call("lease_release", self._handle)
+            raise
+        if self._device:
             _native.check("lease_release", self._handle)
 
     def packets(self, *, ring: bool | None = None) -> Packets:
@@ -220,6 +268,9 @@ class Device:
         the ring is used where that is possible. read() is not for use meanwhile."""
         if self._packets and not self._packets.closed:
             raise ValueError("the packets of this device are being taken already")
+        if self._packets and self._packets._viewed:
+            raise BufferError("views of packets that were taken before are in use: let go of them, or take copies")
         flags = 0 if ring is None else _native.CLIENT_RING if ring else _native.CLIENT_COPY
-        self._packets = Packets(_native.create("client_new", self._handle, flags), self.path)
+        client = _native.create("client_new", self._handle, flags)
+        self._packets = Packets(_native.Owned("client_free", client, self._device), self.path)
         return self._packets

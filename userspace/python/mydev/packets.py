@@ -7,11 +7,13 @@ import asyncio
 import ctypes
 import errno
 import sys
+import weakref
 from collections import deque
 from dataclasses import dataclass
 from typing import Iterator, Union
 
 from . import _native
+from .errors import PacketLost
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,17 @@ class Packet:
 
     __slots__ = ("sequence", "timestamp_ns", "flags", "status", "_native", "_bytes", "_owner")
 
-    def __init__(self, native: _native.Packet, owner: Packets) -> None:
+    def __init__(self, native: _native.Packet, owner: Packets, memory: _native.Owned) -> None:
         self.sequence: int = native.sequence
         self.timestamp_ns: int = native.timestamp_ns
         self.flags: int = native.flags
         self.status: int = native.status
         self._native = native
-        self._bytes = (ctypes.c_ubyte * native.length).from_address(native.data) if native.length else None
+        self._bytes = None
+        if native.length:
+            self._bytes = (ctypes.c_ubyte * native.length).from_address(native.data)
+            # What is viewed is there as long as a view of it is, whatever else is let go of.
+            self._bytes.memory = memory
         self._owner: Packets | None = owner
 
     def __repr__(self) -> str:
@@ -129,10 +135,16 @@ class Packets:
     """An iterator over what a device sends: Packet, Gap and Event. Also an asynchronous one.
 
     It ends with an error: Unplugged, or another OSError. Each packet holds until
-    the next one is asked for, and longer where a view of its data is in use."""
+    the next one is asked for, and longer where a view of its data is in use.
 
-    def __init__(self, handle: ctypes.c_void_p, path: str) -> None:
-        self._client: ctypes.c_void_p | None = handle
+    The end of "with" closes it in any case, so that nothing hides what ended the
+    block. Views that are in use then (also by a frame of a traceback) keep their
+    bytes, and with the last of them memory and descriptor go."""
+
+    def __init__(self, client: _native.Owned, path: str) -> None:
+        self._client: _native.Owned | None = client
+        # Whether somebody still has the memory, once this has let go of it.
+        self._memory = weakref.ref(client)
         self._path = path
         self._held: deque[Packet | _Note] = deque()
 
@@ -140,13 +152,13 @@ class Packets:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._let_go()
 
     @property
     def _handle(self) -> ctypes.c_void_p:
         if not self._client:
             raise ValueError("no packets are taken any more: it is closed")
-        return self._client
+        return self._client.handle
 
     @property
     def closed(self) -> bool:
@@ -180,15 +192,23 @@ class Packets:
                 break
 
     def close(self) -> None:
-        """Take no more. BufferError where a view of a packet is still in use."""
+        """Take no more. BufferError where a view of a packet is still in use, and then it is not closed."""
         if not self._client:
             return
         self._check_unused(None)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Take no more, and leave the memory to the views of it, if there are any."""
         for packet in self._held:
             packet._forget()
         self._held.clear()
-        _native.call("client_free", self._client)
         self._client = None
+
+    @property
+    def _viewed(self) -> bool:
+        """Whether views outlive it."""
+        return self._client is None and self._memory() is not None
 
     def _release(self, last: Packet | _Note) -> None:
         """Give back all from the oldest one to this one."""
@@ -209,6 +229,16 @@ class Packets:
         if last:
             self._release(last)
 
+    def _rewind(self, to: int, value: int) -> int:
+        """See Device.rewind(). What is held is given back; that it was taken away does not matter any more."""
+        self._check_unused(None)
+        if self._held:
+            try:
+                self._release(self._held[-1])
+            except PacketLost:
+                pass
+        return _native.rewind("client_rewind", self._handle, to, value, what=self._path)
+
     def _take(self, milliseconds: int) -> Item:
         self._release_unused()
         while True:
@@ -219,7 +249,7 @@ class Packets:
             if result < 0:
                 raise _native.error(-result, _native.strerror(-result), self._path)
             if native.type == _native.PACKET:
-                packet = Packet(native, self)
+                packet = Packet(native, self, self._client)
                 self._held.append(packet)
                 return packet
             if self._held:

@@ -4,33 +4,31 @@
  * setting. Descriptors survive all of them.
  */
 #include <linux/pm.h>
-#include <linux/pm_runtime.h>
 #include <linux/sched/signal.h>
 
 #include "mydev.h"
 
-/* How long after it has stopped answering a device may turn out to be gone. */
-#define MYDEV_LEAVING (HZ / 5)
-
 /**
- * mydev_pause() - nothing is in flight, and nothing can be put there
+ * mydev_pause() - stop both directions
  * @dev: the device
  *
  * Clients may go on to read what they have, and to write into what room is left.
  * Pauses add up.
  *
  * Context: process context; waits for transfers to end.
+ * Return: false if the host controller does not give one back.
  */
-void mydev_pause(struct mydev_device *dev)
+bool mydev_pause(struct mydev_device *dev)
 {
-	mydev_rx_pause(dev);
-	mydev_tx_pause(dev);
+	bool quiet = mydev_rx_pause(dev);
+
+	return mydev_tx_pause(dev) && quiet;
 }
 
 /**
- * mydev_unpause() - go on
+ * mydev_unpause() - let both directions go on
  * @dev: the device
- * @event: MYDEV_EVENT_* that clients are told in their streams, 0 for none
+ * @event: MYDEV_EVENT_* for clients, 0 for none
  *
  * Context: process context; the rest is done by the works.
  */
@@ -40,65 +38,12 @@ void mydev_unpause(struct mydev_device *dev, u32 event)
 	mydev_tx_unpause(dev);
 }
 
-/**
- * mydev_awaken() - the device must not suspend; wake it if it has
- * @dev: the device
- *
- * Context: process context, none of our locks held: a resume takes them.
- * Return: 0, undone by mydev_let_sleep(); -ENODEV or -EIO.
- */
-int mydev_awaken(struct mydev_device *dev)
-{
-	int ret = -ENODEV;
-
-	down_read(&dev->gate);
-	if (!dev->gone) {
-		ret = usb_autopm_get_interface(dev->intf);
-		if (ret && ret != -ENODEV)
-			ret = -EIO;
-	}
-	up_read(&dev->gate);
-	return ret;
-}
-
-/**
- * mydev_let_sleep() - the device may suspend again
- * @dev: the device
- *
- * Context: any.
- */
-void mydev_let_sleep(struct mydev_device *dev)
-{
-	usb_autopm_put_interface_async(dev->intf);
-}
-
-/**
- * mydev_gone_or() - what an error is to be called
- * @dev: the device
- * @error: 0 or a negative errno as the UAPI header tells
- *
- * A device that is pulled out does not answer first, and usbcore learns only
- * then from its hub that it is gone.
- *
- * Context: process context, neither the USB device locked nor the gate held:
- * disconnect takes both.
- * Return: @error, or -ENODEV.
- */
-int mydev_gone_or(struct mydev_device *dev, int error)
-{
-	if (error == -EIO &&
-	    wait_event_killable_timeout(dev->tx.wait, READ_ONCE(dev->gone),
-					MYDEV_LEAVING) > 0)
-		error = -ENODEV;
-	return error;
-}
-
 /* Context: usb_mutex held, for the rest see mydev_lock_usb(). */
 static int mydev_try_usb(struct mydev_device *dev)
 {
 	int ret;
 
-	/* Not waited for: who has the lock may wait for our disconnect. */
+	/* Not waited for: the holder of the lock may wait for our disconnect. */
 	do {
 		if (signal_pending(current))
 			return -EINTR;
@@ -106,7 +51,7 @@ static int mydev_try_usb(struct mydev_device *dev)
 	} while (ret == -EBUSY);
 	if (ret)
 		return ret == -ENODEV || ret == -EINTR ? -ENODEV : -EIO;
-	/* Disconnect needs the lock: what is so now stays so. */
+	/* Disconnect needs the lock, so gone is stable. */
 	if (READ_ONCE(dev->gone)) {
 		usb_unlock_device(dev->udev);
 		return -ENODEV;
@@ -115,7 +60,7 @@ static int mydev_try_usb(struct mydev_device *dev)
 }
 
 /**
- * mydev_lock_usb() - own the USB device, as usbcore does for a probe
+ * mydev_lock_usb() - lock the USB device, as usbcore does for a probe
  * @dev: the device, kept awake by the caller
  *
  * While we do, it is neither disconnected nor reset nor configured by others.
@@ -127,7 +72,7 @@ static int mydev_lock_usb(struct mydev_device *dev)
 {
 	int ret;
 
-	/* One after the other: where it is tried for, who asks again at once is first. */
+	/* Fairness, see usb_mutex. */
 	if (mutex_lock_interruptible(&dev->usb_mutex))
 		return -EINTR;
 	ret = mydev_try_usb(dev);
@@ -140,6 +85,41 @@ static void mydev_unlock_usb(struct mydev_device *dev)
 {
 	usb_unlock_device(dev->udev);
 	mutex_unlock(&dev->usb_mutex);
+}
+
+/**
+ * mydev_usb_begin() - lock the USB device for a client that may control it
+ * @client: of a file that is open for writing
+ *
+ * Permission may have gone meanwhile: it is checked again before the deed.
+ *
+ * Context: process context, no lock held.
+ * Return: 0, undone by mydev_usb_end(), or a negative errno as the UAPI header tells.
+ */
+static int mydev_usb_begin(struct mydev_client *client)
+{
+	struct mydev_device *dev = client->dev;
+	int ret;
+
+	ret = mydev_tx_allowed(client);
+	if (ret)
+		return ret;
+	ret = mydev_pm_get(dev);
+	if (ret)
+		return ret;
+	ret = mydev_lock_usb(dev);
+	if (!ret)
+		return 0;
+	mydev_pm_put(dev);
+	return mydev_errno_or_enodev(dev, ret);
+}
+
+/* Return: @ret, or -ENODEV where the device has gone meanwhile. */
+static int mydev_usb_end(struct mydev_device *dev, int ret)
+{
+	mydev_unlock_usb(dev);
+	mydev_pm_put(dev);
+	return mydev_errno_or_enodev(dev, ret);
 }
 
 /* Context: USB device locked, everything paused. */
@@ -159,7 +139,7 @@ static int mydev_use_alternate(struct mydev_device *dev,
 		return mydev_control_errno(dev, ret);
 	}
 	spin_lock_irq(&dev->rx_lock);
-	mydev_describe_endpoints(dev, setting);
+	mydev_fill_endpoints(dev, setting);
 	spin_unlock_irq(&dev->rx_lock);
 	mydev_rx_target(dev);
 	mydev_tx_cancel_queued(dev);
@@ -167,7 +147,7 @@ static int mydev_use_alternate(struct mydev_device *dev,
 }
 
 /**
- * mydev_set_alternate() - MYDEV_IOC_SET_ALTERNATE
+ * mydev_set_alternate() - handle MYDEV_IOC_SET_ALTERNATE
  * @client: of a file that is open for writing
  * @number: bAlternateSetting
  *
@@ -182,41 +162,31 @@ int mydev_set_alternate(struct mydev_client *client, u32 number)
 
 	if (number > U8_MAX)
 		return -ERANGE;
-	ret = mydev_turn_allowed(client);
+	ret = mydev_usb_begin(client);
 	if (ret)
 		return ret;
-	ret = mydev_awaken(dev);
-	if (ret)
-		return ret;
-	ret = mydev_lock_usb(dev);
-	if (ret)
-		goto out_sleep;
-
 	setting = usb_altnum_to_altsetting(dev->intf, number);
-	if (!setting) {
-		ret = -ERANGE;
-		goto out_unlock;
-	}
-	/* Paused, the geometry does not change any more. */
-	mydev_pause(dev);
-	if (mydev_rx_fits(dev, setting))
-		ret = mydev_use_alternate(dev, setting);
+	if (!setting)
+		return mydev_usb_end(dev, -ERANGE);
+	/* Paused, the geometry does not change any more; permissions may have. */
+	if (!mydev_pause(dev))
+		ret = -EIO;
 	else
-		ret = -ERANGE;
+		ret = mydev_tx_allowed(client);
+	if (!ret)
+		ret = mydev_rx_fits(dev, setting)
+			      ? mydev_use_alternate(dev, setting)
+			      : -ERANGE;
 	mydev_unpause(dev, ret ? 0 : MYDEV_EVENT_ALTERNATE);
-out_unlock:
-	mydev_unlock_usb(dev);
-out_sleep:
-	mydev_let_sleep(dev);
-	return mydev_gone_or(dev, ret);
+	return mydev_usb_end(dev, ret);
 }
 
 /**
- * mydev_reset() - MYDEV_IOC_RESET
+ * mydev_reset() - handle MYDEV_IOC_RESET
  * @client: of a file that is open for writing
  *
  * What it does to us comes through mydev_pre_reset() and mydev_post_reset(), as
- * it does when somebody else resets the device.
+ * it does when another driver resets the device.
  *
  * Context: process context, no lock held.
  * Return: 0 or a negative errno as the UAPI header tells.
@@ -226,23 +196,18 @@ int mydev_reset(struct mydev_client *client)
 	struct mydev_device *dev = client->dev;
 	int ret;
 
-	ret = mydev_turn_allowed(client);
+	ret = mydev_usb_begin(client);
 	if (ret)
 		return ret;
-	ret = mydev_awaken(dev);
-	if (ret)
-		return ret;
-	ret = mydev_lock_usb(dev);
-	if (ret)
-		goto out_sleep;
-	ret = usb_reset_device(dev->udev);
-	mydev_unlock_usb(dev);
-	/* It came back as another one, or not at all. */
-	if (ret)
-		ret = ret == -ENODEV || ret == -ENOMEM ? ret : -EIO;
-out_sleep:
-	mydev_let_sleep(dev);
-	return mydev_gone_or(dev, ret);
+	/* Waking and waiting took their time. */
+	ret = mydev_tx_allowed(client);
+	if (!ret) {
+		ret = usb_reset_device(dev->udev);
+		/* It came back as another one, or not at all. */
+		if (ret && ret != -ENODEV && ret != -ENOMEM)
+			ret = -EIO;
+	}
+	return mydev_usb_end(dev, ret);
 }
 
 int mydev_pre_reset(struct usb_interface *intf)
@@ -263,6 +228,7 @@ int mydev_post_reset(struct usb_interface *intf)
 int mydev_suspend(struct usb_interface *intf, pm_message_t message)
 {
 	struct mydev_device *dev = usb_get_intfdata(intf);
+	bool quiet;
 
 	/* usbcore may ask twice, where it could not suspend the device itself. */
 	if (dev->asleep)
@@ -270,8 +236,13 @@ int mydev_suspend(struct usb_interface *intf, pm_message_t message)
 	dev->asleep = true;
 	/* By itself it sleeps only where there is no stream to be disturbed. */
 	dev->sleep_event = PMSG_IS_AUTO(message) ? 0 : MYDEV_EVENT_RESUME;
-	mydev_pause(dev);
-	return 0;
+	quiet = mydev_pause(dev) && !mydev_requests_lost(dev);
+	if (quiet || !PMSG_IS_AUTO(message))
+		return 0;
+	/* For what a host controller has lost, usbcore would wait for ever. */
+	dev->asleep = false;
+	mydev_unpause(dev, 0);
+	return -EBUSY;
 }
 
 int mydev_resume(struct usb_interface *intf)

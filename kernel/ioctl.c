@@ -16,7 +16,7 @@
 static_assert(sizeof(struct mydev_info) == 88);
 static_assert(sizeof(struct mydev_stats) == 192);
 static_assert(sizeof(struct mydev_config) == 32);
-static_assert(sizeof(struct mydev_geometry) == 40);
+static_assert(sizeof(struct mydev_geometry) == 48);
 static_assert(sizeof(struct mydev_control) == 40);
 static_assert(sizeof(struct mydev_select) == 8);
 static_assert(sizeof(struct mydev_lease) == 16);
@@ -24,10 +24,12 @@ static_assert(sizeof(struct mydev_transact) == 40);
 static_assert(sizeof(struct mydev_packet_header) == 40);
 static_assert(sizeof(struct mydev_gap_record) == 16);
 static_assert(sizeof(struct mydev_event_record) == 8);
-static_assert(sizeof(struct mydev_map) == 64);
-static_assert(sizeof(struct mydev_ring) == 128);
-static_assert(sizeof(struct mydev_ring_entry) == 48);
-static_assert(offsetof(struct mydev_ring, tail) == 64);
+static_assert(sizeof(struct mydev_map) == 72);
+static_assert(sizeof(struct mydev_log_page) == 64);
+static_assert(sizeof(struct mydev_ring) == 192);
+static_assert(sizeof(struct mydev_ring_entry) == 64);
+static_assert(sizeof(struct mydev_rewind) == 16);
+static_assert(offsetof(struct mydev_ring, cursor) == 128);
 static_assert(offsetof(struct mydev_info, features) == 8);
 static_assert(offsetof(struct mydev_info, ep_in_max_packet) == 30);
 static_assert(offsetof(struct mydev_info, max_clients) == 60);
@@ -36,22 +38,23 @@ static_assert(offsetof(struct mydev_stats, client_queued_bytes) == 128);
 
 /* What a client maps are our own entries. */
 /* clang-format off */
-#define MYDEV_SAME(_entry, _packet)					\
-	static_assert(offsetof(struct mydev_ring_entry, _entry) ==	\
-		      offsetof(struct mydev_packet, _packet))
+#define MYDEV_SAME(_member, _ours)					\
+	static_assert(offsetof(struct mydev_ring_entry, _member) ==	\
+		      offsetof(struct mydev_entry, _ours))
 /* clang-format on */
-static_assert(sizeof(struct mydev_ring_entry) == sizeof(struct mydev_packet));
+static_assert(sizeof(struct mydev_ring_entry) == sizeof(struct mydev_entry));
 MYDEV_SAME(type, type);
-MYDEV_SAME(reserved, packed);
+MYDEV_SAME(reserved, buffer);
 MYDEV_SAME(flags, flags);
 MYDEV_SAME(length, length);
 MYDEV_SAME(status, status);
 MYDEV_SAME(sequence, seq);
-MYDEV_SAME(timestamp_ns, time);
+MYDEV_SAME(monotonic_ns, time);
+MYDEV_SAME(boottime_offset_ns, boottime);
+MYDEV_SAME(realtime_offset_ns, realtime);
+MYDEV_SAME(bytes, bytes);
 MYDEV_SAME(offset, offset);
-MYDEV_SAME(packets, gap.packets);
 MYDEV_SAME(event, event);
-MYDEV_SAME(bytes, gap.bytes);
 
 /* The header promises the kernel's values for the speed. */
 static_assert(MYDEV_SPEED_UNKNOWN == USB_SPEED_UNKNOWN);
@@ -74,6 +77,7 @@ static_assert(MYDEV_SPEED_SUPER_PLUS == USB_SPEED_SUPER_PLUS);
  * @lease: MYDEV_IOC_LEASE
  * @transact: MYDEV_IOC_TRANSACT
  * @map: MYDEV_IOC_GET_MAP
+ * @rewind: MYDEV_IOC_REWIND
  */
 union mydev_argument {
 	u32 size;
@@ -86,6 +90,7 @@ union mydev_argument {
 	struct mydev_lease lease;
 	struct mydev_transact transact;
 	struct mydev_map map;
+	struct mydev_rewind rewind;
 };
 
 /**
@@ -114,10 +119,10 @@ struct mydev_method {
 
 /* Continuation marks in one column. */
 /* clang-format off */
-#define MYDEV_METHOD(_cmd, _type, _last, _needs, _fn)			\
+#define MYDEV_METHOD(_cmd, _member, _last, _needs, _fn)			\
 	[_IOC_NR(_cmd)] = {						\
-		.min_size = offsetofend(_type, _last),			\
-		.size = sizeof(_type),					\
+		.min_size = offsetofend(union mydev_argument, _last),	\
+		.size = sizeof_field(union mydev_argument, _member),	\
 		.needs = (__force u32)(_needs),				\
 		.fn = (_fn),						\
 	}
@@ -133,7 +138,7 @@ static int mydev_get_info(struct mydev_client *client,
 	arg->info.transfers = dev->rx.nr;
 	arg->info.transfer_size = dev->rx.size;
 	arg->info.pool_buffers = dev->rx.nr_buffers;
-	arg->info.stall_ms = dev->rx.stall_ms;
+	arg->info.block_timeout_ms = dev->rx.block_timeout_ms;
 	arg->info.queue_depth = client->depth;
 	arg->info.client_id = client->id;
 	spin_unlock_irq(&dev->rx_lock);
@@ -165,7 +170,7 @@ static int mydev_set_config(struct mydev_client *client,
 
 	if (config->flags & ~MYDEV_CONFIG_TERMINATE)
 		return -EINVAL;
-	if (!client->member &&
+	if (!client->subscriber &&
 	    (config->mode || config->policy || config->clock ||
 	     config->watermark || config->latency_us || config->queue_depth))
 		return client->reader ? -EOPNOTSUPP : -EBADF;
@@ -173,7 +178,7 @@ static int mydev_set_config(struct mydev_client *client,
 	    config->policy > MYDEV_POLICY_DROP_NEWEST ||
 	    config->clock > MYDEV_CLOCK_REALTIME)
 		return -EOPNOTSUPP;
-	if (client->member &&
+	if (client->subscriber &&
 	    (!config->queue_depth || config->queue_depth > MYDEV_MAX_DEPTH))
 		return -ERANGE;
 	return mydev_client_set_config(client, config);
@@ -195,7 +200,7 @@ static int mydev_set_geometry(struct mydev_client *client,
 
 	if (arg->geometry.reserved)
 		return -EINVAL;
-	ret = mydev_rx_set_geometry(client->dev, &arg->geometry);
+	ret = mydev_rx_set_geometry(client->dev, client, &arg->geometry);
 	if (!ret || ret == -ERANGE)
 		mydev_rx_get_geometry(client->dev, &arg->geometry);
 	return ret;
@@ -267,7 +272,7 @@ static int mydev_get_map(struct mydev_client *client, union mydev_argument *arg,
 {
 	if (arg->map.reserved)
 		return -EINVAL;
-	if (!client->member || !MYDEV_HAS_RING)
+	if (!client->subscriber || !MYDEV_HAS_RING)
 		return -EOPNOTSUPP;
 	/* The geometry does not change in between. */
 	mutex_lock(&client->dev->rx_mutex);
@@ -281,40 +286,60 @@ static int mydev_do_sync(struct mydev_client *client, union mydev_argument *arg,
 {
 	if (arg->select.value)
 		return -EINVAL;
-	return mydev_ring_wake(client);
+	return mydev_ring_kick(client);
+}
+
+static int mydev_do_rewind(struct mydev_client *client,
+			   union mydev_argument *arg, bool nonblock)
+{
+	if (!client->subscriber)
+		return -EOPNOTSUPP;
+	switch (arg->rewind.to) {
+	case MYDEV_REWIND_OLDEST:
+		if (arg->rewind.value)
+			return -EINVAL;
+		fallthrough;
+	case MYDEV_REWIND_SEQUENCE:
+	case MYDEV_REWIND_TIME:
+		return mydev_client_rewind(client, &arg->rewind);
+	default:
+		return -EOPNOTSUPP;
+	}
 }
 
 static const struct mydev_method mydev_methods[] = {
-	MYDEV_METHOD(MYDEV_IOC_GET_INFO, struct mydev_info, stall_ms, 0,
+	MYDEV_METHOD(MYDEV_IOC_GET_INFO, info, info.block_timeout_ms, 0,
 		     mydev_get_info),
-	MYDEV_METHOD(MYDEV_IOC_GET_STATS, struct mydev_stats,
-		     client_queued_bytes, 0, mydev_get_stats),
-	MYDEV_METHOD(MYDEV_IOC_GET_CONFIG, struct mydev_config, queue_depth, 0,
+	MYDEV_METHOD(MYDEV_IOC_GET_STATS, stats, stats.client_queued_bytes, 0,
+		     mydev_get_stats),
+	MYDEV_METHOD(MYDEV_IOC_GET_CONFIG, config, config.queue_depth, 0,
 		     mydev_get_config),
-	MYDEV_METHOD(MYDEV_IOC_SET_CONFIG, struct mydev_config, queue_depth, 0,
+	MYDEV_METHOD(MYDEV_IOC_SET_CONFIG, config, config.queue_depth, 0,
 		     mydev_set_config),
-	MYDEV_METHOD(MYDEV_IOC_GET_GEOMETRY, struct mydev_geometry,
-		     max_pool_bytes, 0, mydev_get_geometry),
-	MYDEV_METHOD(MYDEV_IOC_SET_GEOMETRY, struct mydev_geometry,
-		     max_pool_bytes, MYDEV_NEEDS_WRITE, mydev_set_geometry),
-	MYDEV_METHOD(MYDEV_IOC_CONTROL, struct mydev_control, reserved2,
+	MYDEV_METHOD(MYDEV_IOC_GET_GEOMETRY, geometry, geometry.reserved, 0,
+		     mydev_get_geometry),
+	MYDEV_METHOD(MYDEV_IOC_SET_GEOMETRY, geometry, geometry.reserved,
+		     MYDEV_NEEDS_WRITE, mydev_set_geometry),
+	MYDEV_METHOD(MYDEV_IOC_CONTROL, control, control.reserved2,
 		     MYDEV_NEEDS_WRITE, mydev_do_control),
-	MYDEV_METHOD(MYDEV_IOC_CLEAR_HALT, struct mydev_select, value,
+	MYDEV_METHOD(MYDEV_IOC_CLEAR_HALT, select, select.value,
 		     MYDEV_NEEDS_WRITE, mydev_do_clear_halt),
-	MYDEV_METHOD(MYDEV_IOC_SET_ALTERNATE, struct mydev_select, value,
+	MYDEV_METHOD(MYDEV_IOC_SET_ALTERNATE, select, select.value,
 		     MYDEV_NEEDS_WRITE, mydev_do_set_alternate),
-	MYDEV_METHOD(MYDEV_IOC_RESET, struct mydev_select, value,
-		     MYDEV_NEEDS_WRITE, mydev_do_reset),
-	MYDEV_METHOD(MYDEV_IOC_LEASE, struct mydev_lease, reserved,
-		     MYDEV_NEEDS_WRITE, mydev_do_lease),
-	MYDEV_METHOD(MYDEV_IOC_TRANSACT, struct mydev_transact, in_data,
+	MYDEV_METHOD(MYDEV_IOC_RESET, select, select.value, MYDEV_NEEDS_WRITE,
+		     mydev_do_reset),
+	MYDEV_METHOD(MYDEV_IOC_LEASE, lease, lease.reserved, MYDEV_NEEDS_WRITE,
+		     mydev_do_lease),
+	MYDEV_METHOD(MYDEV_IOC_TRANSACT, transact, transact.in_data,
 		     MYDEV_NEEDS_READ | MYDEV_NEEDS_WRITE, mydev_do_transact),
-	MYDEV_METHOD(MYDEV_IOC_REVOKE, struct mydev_select, value, 0,
+	MYDEV_METHOD(MYDEV_IOC_REVOKE, select, select.value, 0,
 		     mydev_do_revoke),
-	MYDEV_METHOD(MYDEV_IOC_GET_MAP, struct mydev_map, pool_bytes,
-		     MYDEV_NEEDS_READ, mydev_get_map),
-	MYDEV_METHOD(MYDEV_IOC_SYNC, struct mydev_select, value,
-		     MYDEV_NEEDS_READ, mydev_do_sync),
+	MYDEV_METHOD(MYDEV_IOC_GET_MAP, map, map.reserved, MYDEV_NEEDS_READ,
+		     mydev_get_map),
+	MYDEV_METHOD(MYDEV_IOC_SYNC, select, select.value, MYDEV_NEEDS_READ,
+		     mydev_do_sync),
+	MYDEV_METHOD(MYDEV_IOC_REWIND, rewind, rewind.value, MYDEV_NEEDS_READ,
+		     mydev_do_rewind),
 };
 
 /**
@@ -345,9 +370,6 @@ long mydev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	if (~(__force u32)file->f_mode & method->needs)
 		return -EBADF;
-	if (READ_ONCE(client->revoked))
-		return -ESTALE;
-
 	if (get_user(size, (u32 __user *)uarg))
 		return -EFAULT;
 	if (size < method->min_size)
@@ -360,6 +382,9 @@ long mydev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (ret)
 		return ret;
 
+	/* The page of the argument may have taken its time. */
+	if (READ_ONCE(client->revoked))
+		return -ESTALE;
 	ret = method->fn(client, &argument, file->f_flags & O_NONBLOCK);
 	if (ret && ret != -ERANGE)
 		return ret;

@@ -2,20 +2,10 @@
 /*
  * Unit tests of what needs no device: the parser of ids=, the states and
  * references of buffers, and who loses what when the pool runs dry.
- *
- * The clients here are real ones, on a device without transfers: packets are
- * put into its buffers by hand.
  */
-#include <kunit/test.h>
-#include <linux/pm_runtime.h>
 #include <linux/poll.h>
-#include <linux/slab.h>
-#include <linux/uio.h>
 
-#include "mydev.h"
-
-#define NR_BUFFERS 4
-#define SIZE       PAGE_SIZE
+#include "mydev_kunit.h"
 
 /* ids= */
 
@@ -87,168 +77,30 @@ static void ids_too_many(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, table[2].match_flags, 0);
 }
 
-/* A device to put packets into, and its clients */
-
-struct fixture {
-	struct mydev_device dev;
-	struct usb_device udev;
-	struct usb_interface intf;
-	struct mydev_client *clients[3];
-	u8 *readback;
-};
-
-static void fixture_release(struct device *dev)
+static void read_all(struct kunit *test, struct mydev_client *client)
 {
-}
-
-static int fixture_init(struct kunit *test)
-{
-	struct fixture *f;
-	struct mydev_device *dev;
-
-	f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, f);
-	f->readback = kunit_kzalloc(test, 2 * NR_BUFFERS * SIZE, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, f->readback);
-	test->priv = f;
-
-	dev = &f->dev;
-	device_initialize(&dev->dev);
-	dev->dev.release = fixture_release;
-	init_rwsem(&dev->gate);
-	mutex_init(&dev->rx_mutex);
-	spin_lock_init(&dev->rx_lock);
-	INIT_LIST_HEAD(&dev->clients);
-	/* Something to keep awake. */
-	device_initialize(&f->udev.dev);
-	f->udev.dev.release = fixture_release;
-	pm_suspend_ignore_children(&f->udev.dev, true);
-	device_initialize(&f->intf.dev);
-	f->intf.dev.release = fixture_release;
-	f->intf.dev.parent = &f->udev.dev;
-	pm_runtime_set_active(&f->intf.dev);
-	pm_runtime_enable(&f->intf.dev);
-	dev->intf = &f->intf;
-	mydev_rx_init(dev);
-	mydev_tx_init(dev);
-	dev->has_in = true;
-	dev->info.ep_in = 0x81;
-	dev->rx.size = SIZE;
-	dev->rx.nr_buffers = NR_BUFFERS;
-	return 0;
-}
-
-static void fixture_exit(struct kunit *test)
-{
-	struct fixture *f = test->priv;
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(f->clients); i++) {
-		if (f->clients[i])
-			mydev_client_close(f->clients[i]);
+	/* What it does not get in so many reads has no end. */
+	for (i = 0; i < NR_ENTRIES; i++) {
+		if (read_client(test, client, 2 * SIZE) == -EAGAIN)
+			return;
 	}
-	/* Their memory is gone with the last of them. */
-	KUNIT_EXPECT_NULL(test, f->dev.pool.buffers);
-	KUNIT_EXPECT_EQ(test, f->dev.nr_members, 0);
-	f->dev.gone = true;
-	mydev_rx_shutdown(&f->dev);
-	pm_runtime_disable(&f->intf.dev);
-	put_device(&f->intf.dev);
-	put_device(&f->udev.dev);
-	put_device(&f->dev.dev);
+	KUNIT_FAIL(test, "there is always more to read");
 }
 
-static struct mydev_client *open_client(struct kunit *test, int i)
+/* As much as may come; @reader, if any, reads it. */
+static void receive_all(struct kunit *test, struct mydev_client *reader)
 {
-	struct fixture *f = test->priv;
+	int i;
 
-	f->clients[i] = mydev_client_open(&f->dev, true, false);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(f->clients[i]));
-	return f->clients[i];
-}
-
-/* Sets policy, mode and depth of a client. */
-static void configure(struct kunit *test, struct mydev_client *client, u32 mode,
-		      u32 policy, u32 depth)
-{
-	struct mydev_config config;
-
-	mydev_client_get_config(client, &config);
-	config.mode = mode;
-	config.policy = policy;
-	config.queue_depth = depth;
-	KUNIT_ASSERT_EQ(test, mydev_client_set_config(client, &config), 0);
-}
-
-/*
- * A transfer ends with @length bytes of value @fill; false: it could not have
- * been in flight.
- */
-static bool receive(struct kunit *test, u8 fill, u32 length)
-{
-	struct fixture *f = test->priv;
-	struct mydev_device *dev = &f->dev;
-	struct mydev_buffer *buf = NULL;
-
-	spin_lock_irq(&dev->rx_lock);
-	if (mydev_rx_may_fly(dev, 1))
-		buf = mydev_buffer_fly(&dev->pool);
-	if (buf) {
-		struct mydev_packet pkt = { .length = length };
-		struct mydev_buffer *pack;
-		u32 offset = 0;
-
-		memset(buf->data, fill, length);
-		mydev_buffer_land(buf);
-		pack = length ? mydev_buffer_pack(&dev->pool, buf, length,
-						  &offset)
-			      : NULL;
-		pkt.packed = !!pack;
-		if (length)
-			mydev_packet_place(&dev->pool, &pkt, pack ?: buf,
-					   offset);
-		mydev_clients_deliver(dev, &pkt);
-		mydev_buffer_put(&dev->pool, pack ?: buf);
+	for (i = 0; i < NR_ENTRIES; i++) {
+		if (!receive(test, i, SIZE))
+			return;
+		if (reader)
+			read_client(test, reader, SIZE);
 	}
-	spin_unlock_irq(&dev->rx_lock);
-	return buf;
-}
-
-static ssize_t read_client(struct kunit *test, struct mydev_client *client,
-			   size_t length)
-{
-	struct fixture *f = test->priv;
-	struct kvec vec = { .iov_base = f->readback, .iov_len = length };
-	struct iov_iter iter;
-
-	iov_iter_kvec(&iter, ITER_DEST, &vec, 1, length);
-	return mydev_client_read(client, &iter, true);
-}
-
-static unsigned int nr_free(struct kunit *test)
-{
-	struct fixture *f = test->priv;
-	struct mydev_stats stats;
-
-	mydev_client_stats(f->clients[0] ?: f->clients[1], &stats);
-	return stats.free_buffers;
-}
-
-/* packets = read + lost + queued, and the same for bytes */
-static void expect_identity(struct kunit *test, struct mydev_client *client)
-{
-	struct mydev_stats stats = {};
-
-	mydev_client_stats(client, &stats);
-	/* Gaps and events are entries as well. */
-	KUNIT_EXPECT_LE(test, stats.client_queued_packets,
-			kfifo_len(&client->queue.fifo));
-	KUNIT_EXPECT_EQ(test, stats.client_packets,
-			stats.client_read_packets + stats.client_lost_packets +
-				stats.client_queued_packets);
-	KUNIT_EXPECT_EQ(test, stats.client_bytes,
-			stats.client_read_bytes + stats.client_lost_bytes +
-				stats.client_queued_bytes);
+	KUNIT_FAIL(test, "nobody is waited for");
 }
 
 static void buffer_states(struct kunit *test)
@@ -260,14 +112,14 @@ static void buffer_states(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, mydev_pool_alloc(&pool, NR_BUFFERS, SIZE), 0);
 	KUNIT_EXPECT_EQ(test, pool.nr_free, NR_BUFFERS);
 	for (i = 0; i < NR_BUFFERS; i++) {
-		buf[i] = mydev_buffer_fly(&pool);
+		buf[i] = mydev_buffer_get_free(&pool);
 		KUNIT_ASSERT_NOT_NULL(test, buf[i]);
 		KUNIT_EXPECT_EQ(test, buf[i]->state, MYDEV_BUFFER_IN_FLIGHT);
 		KUNIT_EXPECT_NULL(test, memchr_inv(buf[i]->data, 0, SIZE));
 	}
-	KUNIT_EXPECT_NULL(test, mydev_buffer_fly(&pool));
+	KUNIT_EXPECT_NULL(test, mydev_buffer_get_free(&pool));
 
-	mydev_buffer_land(buf[0]);
+	mydev_buffer_complete(buf[0]);
 	KUNIT_EXPECT_EQ(test, buf[0]->state, MYDEV_BUFFER_HELD);
 	mydev_buffer_get(buf[0]);
 	mydev_buffer_put(&pool, buf[0]);
@@ -277,10 +129,10 @@ static void buffer_states(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, buf[0]->state, MYDEV_BUFFER_FREE);
 	KUNIT_EXPECT_EQ(test, pool.nr_free, 1);
 	/* The warm one is next. */
-	KUNIT_EXPECT_PTR_EQ(test, mydev_buffer_fly(&pool), buf[0]);
+	KUNIT_EXPECT_PTR_EQ(test, mydev_buffer_get_free(&pool), buf[0]);
 
 	for (i = 0; i < NR_BUFFERS; i++) {
-		mydev_buffer_land(buf[i]);
+		mydev_buffer_complete(buf[i]);
 		mydev_buffer_put(&pool, buf[i]);
 	}
 	KUNIT_EXPECT_EQ(test, pool.nr_free, NR_BUFFERS);
@@ -341,7 +193,7 @@ static void lossless_stops_the_ring(struct kunit *test)
 	for (i = 0; i < NR_BUFFERS; i++)
 		KUNIT_EXPECT_TRUE(test, receive(test, 'a' + i, SIZE));
 	KUNIT_EXPECT_FALSE(test, receive(test, 'x', SIZE));
-	KUNIT_EXPECT_EQ(test, c->lost_packets, 0);
+	KUNIT_EXPECT_EQ(test, lost_packets(c), 0);
 
 	/* Half a packet frees nothing, the other half does. */
 	KUNIT_EXPECT_EQ(test, read_client(test, c, SIZE / 2), SIZE / 2);
@@ -364,11 +216,10 @@ static void idle_member_is_reclaimed(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, receive(test, i, SIZE));
 		KUNIT_EXPECT_EQ(test, read_client(test, reader, SIZE), SIZE);
 	}
-	KUNIT_EXPECT_EQ(test, reader->lost_packets, 0);
-	/* One buffer is left for the ring. */
-	lost = 2 * NR_BUFFERS + 1;
-	KUNIT_EXPECT_EQ(test, idle->lost_packets, lost);
-	KUNIT_EXPECT_EQ(test, idle->gap.seq, 0);
+	KUNIT_EXPECT_EQ(test, lost_packets(reader), 0);
+	/* All but what can stay where two buffers are kept for the ring. */
+	lost = 3 * NR_BUFFERS - (NR_BUFFERS - 2);
+	KUNIT_EXPECT_EQ(test, lost_packets(idle), lost);
 	expect_identity(test, idle);
 
 	/* It is told once, and then gets what is left. */
@@ -377,11 +228,11 @@ static void idle_member_is_reclaimed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->readback[0], lost);
 	expect_identity(test, idle);
 
-	/* Now it has asked, and holds the ring like anybody. */
-	KUNIT_EXPECT_TRUE(test, receive(test, 0, SIZE));
-	KUNIT_EXPECT_TRUE(test, receive(test, 0, SIZE));
+	/* Now it has asked, and blocks the ring like anybody. */
+	for (i = 0; i < NR_BUFFERS - 1; i++)
+		KUNIT_EXPECT_TRUE(test, receive(test, 0, SIZE));
 	KUNIT_EXPECT_FALSE(test, receive(test, 0, SIZE));
-	KUNIT_EXPECT_EQ(test, idle->lost_packets, lost);
+	KUNIT_EXPECT_EQ(test, lost_packets(idle), lost);
 }
 
 static void reclaim_spares_what_others_wait_for(struct kunit *test)
@@ -393,37 +244,118 @@ static void reclaim_spares_what_others_wait_for(struct kunit *test)
 	mydev_client_demand(reader);
 	for (i = 0; i < NR_BUFFERS; i++)
 		KUNIT_EXPECT_TRUE(test, receive(test, i, SIZE));
-	/* The one that it has to leave for the ring. */
-	KUNIT_EXPECT_EQ(test, idle->lost_packets, 1);
+	KUNIT_EXPECT_EQ(test, lost_packets(idle), 0);
 
 	/* All is held by the reader as well: dropping would free nothing. */
 	KUNIT_EXPECT_FALSE(test, receive(test, 0, SIZE));
-	KUNIT_EXPECT_EQ(test, idle->lost_packets, 1);
+	KUNIT_EXPECT_EQ(test, lost_packets(idle), 0);
 
 	/* What the reader has let go of, and the idle one has lost, is free. */
 	KUNIT_EXPECT_EQ(test, read_client(test, reader, SIZE), SIZE);
 	KUNIT_EXPECT_TRUE(test, receive(test, 0, SIZE));
 	KUNIT_EXPECT_FALSE(test, receive(test, 0, SIZE));
-	KUNIT_EXPECT_EQ(test, idle->lost_packets, 2);
-	KUNIT_EXPECT_EQ(test, reader->lost_packets, 0);
+	KUNIT_EXPECT_EQ(test, lost_packets(idle), 1);
+	KUNIT_EXPECT_EQ(test, lost_packets(reader), 0);
 	expect_identity(test, idle);
+}
+
+/* Entries that free nothing are retired on the way to a buffer, in bounded steps. */
+static void reclaim_is_done_in_steps(struct kunit *test)
+{
+	struct mydev_client *idle = open_client(test, 0);
+	struct mydev_client *holder = open_client(test, 1);
+	struct fixture *f = test->priv;
+	struct mydev_device *dev = &f->dev;
+	struct mydev_buffer *urbs[NR_BUFFERS];
+	struct mydev_log *log = &dev->log;
+	unsigned int i, n = 0, steps = 0;
+	u64 tail, most = 0;
+	bool done, free;
+
+	KUNIT_EXPECT_EQ(test, read_client(test, holder, 1), -EAGAIN);
+	/* More than are looked at under one hold of the lock. */
+	for (i = 0; i < 3 * MYDEV_LOG_BATCH + 7; i++) {
+		KUNIT_ASSERT_TRUE(test, receive(test, 0, 0));
+		KUNIT_EXPECT_EQ(test, read_client(test, holder, 1), -EAGAIN);
+	}
+	KUNIT_EXPECT_EQ(test, lost_packets(idle), 0);
+	/* Both have this one, and the rest of the pool is in flight. */
+	KUNIT_ASSERT_TRUE(test, receive(test, 'b', SIZE));
+	spin_lock_irq(&dev->rx_lock);
+	while (n < NR_BUFFERS && dev->pool.nr_free)
+		urbs[n++] = mydev_buffer_get_free(&dev->pool);
+	free = mydev_rx_can_submit(dev, 1);
+	do {
+		tail = log->tail;
+		done = mydev_pool_reclaim(dev, 1, MYDEV_LOG_BATCH);
+		most = max(most, log->tail - tail);
+	} while (!done && ++steps < 10);
+	while (n--) {
+		mydev_buffer_complete(urbs[n]);
+		mydev_buffer_put(&dev->pool, urbs[n]);
+	}
+	spin_unlock_irq(&dev->rx_lock);
+	KUNIT_EXPECT_FALSE(test, free);
+	KUNIT_EXPECT_TRUE(test, done);
+	KUNIT_EXPECT_LE(test, most, MYDEV_LOG_BATCH);
+	/* The packet that the holder has not read is there for both. */
+	KUNIT_EXPECT_EQ(test, log->head - log->tail, 1);
+	KUNIT_EXPECT_EQ(test, queued_packets(idle), 1);
+	KUNIT_EXPECT_EQ(test, read_client(test, holder, SIZE), SIZE);
+	KUNIT_EXPECT_EQ(test, f->readback[0], 'b');
+	expect_identity(test, idle);
+}
+
+/* However much a client has not read: one that is evicted has lost it at once. */
+static void lapped_at_once(struct kunit *test)
+{
+	struct mydev_client *stuck = open_client(test, 0);
+	struct mydev_client *other = open_client(test, 1);
+	const struct mydev_packet_header *h;
+	const struct mydev_gap_record *gap;
+	struct fixture *f = test->priv;
+	unsigned int i, n = 4 * MYDEV_LOG_BATCH;
+
+	configure(test, stuck, MYDEV_MODE_PACKET, MYDEV_POLICY_LOSSLESS, n);
+	KUNIT_EXPECT_EQ(test, read_client(test, stuck, 1), -EAGAIN);
+	for (i = 0; i < n; i++)
+		KUNIT_ASSERT_TRUE(test, receive(test, 0, 0));
+	KUNIT_EXPECT_FALSE(test, receive(test, 0, 0));
+	spin_lock_irq(&f->dev.rx_lock);
+	mydev_clients_evict(&f->dev);
+	spin_unlock_irq(&f->dev.rx_lock);
+	KUNIT_EXPECT_EQ(test, lost_packets(stuck), n);
+	/* It is of no one else's: the log still has it. */
+	KUNIT_EXPECT_EQ(test, lost_packets(other), 0);
+	/* What comes then is not taken away. */
+	KUNIT_EXPECT_TRUE(test, receive(test, 'n', 8));
+	KUNIT_EXPECT_EQ(test, lost_packets(stuck), n);
+	KUNIT_EXPECT_EQ(test, queued_packets(stuck), 1);
+	expect_identity(test, stuck);
+
+	h = (void *)f->readback;
+	gap = (void *)(h + 1);
+	KUNIT_ASSERT_EQ(test, read_client(test, stuck, sizeof(*h) + 16),
+			sizeof(*h) + 16);
+	KUNIT_EXPECT_EQ(test, h->type, MYDEV_RECORD_GAP);
+	KUNIT_EXPECT_EQ(test, gap->packets, n);
+	KUNIT_EXPECT_EQ(test, gap->bytes, 0);
+	KUNIT_ASSERT_EQ(test, read_client(test, stuck, SIZE), sizeof(*h) + 8);
+	KUNIT_EXPECT_EQ(test, h->sequence, n);
+	expect_identity(test, stuck);
 }
 
 static void closing_frees(struct kunit *test)
 {
 	struct mydev_client *holder = open_client(test, 0);
 	struct mydev_client *other = open_client(test, 1);
-	struct fixture *f = test->priv;
 
 	mydev_client_demand(holder);
 	mydev_client_demand(other);
-	while (receive(test, 0, SIZE))
-		;
-	while (read_client(test, other, SIZE) > 0)
-		;
+	receive_all(test, NULL);
+	read_all(test, other);
 	KUNIT_EXPECT_EQ(test, nr_free(test), 0);
-	mydev_client_close(holder);
-	f->clients[0] = NULL;
+	close_client(test, 0);
 	KUNIT_EXPECT_EQ(test, nr_free(test), NR_BUFFERS);
 	KUNIT_EXPECT_TRUE(test, receive(test, 0, SIZE));
 }
@@ -483,7 +415,7 @@ static void queue_depth_stops_the_ring(struct kunit *test)
 	for (i = 0; i < 5; i++)
 		KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
 	KUNIT_EXPECT_FALSE(test, receive(test, i, 8));
-	KUNIT_EXPECT_EQ(test, c->lost_packets, 0);
+	KUNIT_EXPECT_EQ(test, lost_packets(c), 0);
 	KUNIT_EXPECT_EQ(test, read_client(test, c, 8), 8);
 	KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
 
@@ -508,9 +440,9 @@ static void changing_the_depth_keeps_what_is_queued(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(depths); i++) {
 		configure(test, c, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS,
 			  depths[i]);
-		KUNIT_EXPECT_EQ(test, kfifo_len(&c->queue.fifo), n);
+		KUNIT_EXPECT_EQ(test, queued_packets(c), n);
 	}
-	KUNIT_EXPECT_EQ(test, c->lost_packets, 0);
+	KUNIT_EXPECT_EQ(test, lost_packets(c), 0);
 	KUNIT_ASSERT_EQ(test, read_client(test, c, n * 8), n * 8);
 	for (i = 0; i < n; i++)
 		KUNIT_EXPECT_EQ(test, f->readback[i * 8], (u8)i);
@@ -528,7 +460,7 @@ static void watermark_waits_and_does_not_hang(struct kunit *test)
 	f->dev.rx.in_flight = 1;
 	f->dev.rx.state = MYDEV_STATE_RUNNING;
 	WRITE_ONCE(c->demanded, true);
-	f->dev.rx.wanted = 1;
+	f->dev.rx.users = 1;
 
 	mydev_client_get_config(c, &config);
 	config.watermark = 100;
@@ -571,12 +503,11 @@ static void geometry_waits_for_packed_packets(struct kunit *test)
 	f->dev.info.ep_in_max_packet = 512;
 	receive(test, 'a', 8);
 	KUNIT_EXPECT_EQ(test, read_client(test, a, 8), 8);
-	mydev_client_close(a);
-	f->clients[0] = NULL;
+	close_client(test, 0);
 
 	mydev_rx_get_geometry(&f->dev, &geometry);
 	geometry.transfers = 1;
-	KUNIT_EXPECT_EQ(test, mydev_rx_set_geometry(&f->dev, &geometry),
+	KUNIT_EXPECT_EQ(test, mydev_rx_set_geometry(&f->dev, NULL, &geometry),
 			-EBUSY);
 	KUNIT_EXPECT_EQ(test, read_client(test, b, 8), 8);
 }
@@ -593,7 +524,7 @@ static void drop_oldest(struct kunit *test)
 	for (i = 0; i < 10; i++)
 		KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
 	expect_identity(test, c);
-	KUNIT_EXPECT_EQ(test, c->lost_packets, 6);
+	KUNIT_EXPECT_EQ(test, lost_packets(c), 6);
 
 	/* Too small a buffer for the gap takes nothing. */
 	KUNIT_EXPECT_EQ(test, read_client(test, c, sizeof(*h)), -EMSGSIZE);
@@ -614,6 +545,13 @@ static void drop_oldest(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, h->sequence, 6);
 	KUNIT_EXPECT_EQ(test, h->length, 8);
 	KUNIT_EXPECT_EQ(test, *(u8 *)(h + 1), 6);
+
+	/* Other settings do not give back what the old ones have cost. */
+	for (i = 0; i < 10; i++)
+		KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+	configure(test, c, MYDEV_MODE_PACKET, MYDEV_POLICY_LOSSLESS, 100);
+	KUNIT_EXPECT_EQ(test, lost_packets(c), 6 + 9);
+	expect_identity(test, c);
 }
 
 static void drop_newest(struct kunit *test)
@@ -633,22 +571,27 @@ static void drop_newest(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, read_client(test, c, record), record);
 		expect_identity(test, c);
 	}
-	/* There is room for the gap and what follows it now. */
+	/* It keeps what it had when it was full, and skips what comes until that is read. */
 	KUNIT_EXPECT_TRUE(test, receive(test, 10, 8));
+	expect_identity(test, c);
 	for (i = 2; i < 4; i++) {
 		h = (void *)((struct fixture *)test->priv)->readback;
 		KUNIT_EXPECT_EQ(test, read_client(test, c, record), record);
 		KUNIT_EXPECT_EQ(test, h->sequence, i);
 	}
+	KUNIT_EXPECT_EQ(test, lost_packets(c), 7);
+	/* Then it goes on at the head. */
+	KUNIT_EXPECT_TRUE(test, receive(test, 11, 8));
 	KUNIT_EXPECT_EQ(test, read_client(test, c, sizeof(*h) + 16),
 			sizeof(*h) + 16);
 	gap = (void *)(h + 1);
 	KUNIT_EXPECT_EQ(test, h->type, MYDEV_RECORD_GAP);
 	KUNIT_EXPECT_EQ(test, h->sequence, 4);
-	KUNIT_EXPECT_EQ(test, gap->packets, 6);
-	KUNIT_EXPECT_EQ(test, gap->bytes, 48);
+	KUNIT_EXPECT_EQ(test, gap->packets, 7);
+	KUNIT_EXPECT_EQ(test, gap->bytes, 56);
 	KUNIT_EXPECT_EQ(test, read_client(test, c, record), record);
-	KUNIT_EXPECT_EQ(test, h->sequence, 10);
+	KUNIT_EXPECT_EQ(test, h->sequence, 11);
+	KUNIT_EXPECT_EQ(test, *(u8 *)(h + 1), 11);
 	KUNIT_EXPECT_EQ(test, read_client(test, c, record), -EAGAIN);
 	expect_identity(test, c);
 }
@@ -702,7 +645,7 @@ static void switching_loses_nothing(struct kunit *test)
 	configure(test, c, MYDEV_MODE_STREAM, MYDEV_POLICY_DROP_OLDEST, 3);
 	KUNIT_EXPECT_EQ(test, read_client(test, c, 100), 10);
 	KUNIT_EXPECT_EQ(test, f->readback[0], 'd');
-	KUNIT_EXPECT_EQ(test, c->lost_packets, 0);
+	KUNIT_EXPECT_EQ(test, lost_packets(c), 0);
 	expect_identity(test, c);
 }
 
@@ -711,6 +654,7 @@ static void stuck_client_is_lapped(struct kunit *test)
 	struct mydev_client *stuck = open_client(test, 0);
 	struct mydev_client *reader = open_client(test, 1);
 	struct fixture *f = test->priv;
+	bool waiting, before, after;
 	int i;
 
 	mydev_client_demand(stuck);
@@ -719,21 +663,24 @@ static void stuck_client_is_lapped(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, receive(test, i, SIZE));
 	KUNIT_EXPECT_FALSE(test, receive(test, i, SIZE));
 
-	/* Nobody waits yet: see mydev_rx_stall_work(). */
+	/* Nobody waits yet: see mydev_rx_block_work(). */
 	spin_lock_irq(&f->dev.rx_lock);
-	KUNIT_EXPECT_FALSE(test, mydev_clients_waiting(&f->dev));
+	waiting = mydev_clients_waiting(&f->dev);
 	spin_unlock_irq(&f->dev.rx_lock);
+	KUNIT_EXPECT_FALSE(test, waiting);
 
-	while (read_client(test, reader, SIZE) > 0)
-		;
+	read_all(test, reader);
 	spin_lock_irq(&f->dev.rx_lock);
-	KUNIT_EXPECT_TRUE(test, mydev_clients_waiting(&f->dev));
-	KUNIT_EXPECT_FALSE(test, mydev_rx_may_fly(&f->dev, 1));
-	mydev_clients_lap(&f->dev);
-	KUNIT_EXPECT_TRUE(test, mydev_rx_may_fly(&f->dev, 1));
+	waiting = mydev_clients_waiting(&f->dev);
+	before = mydev_rx_can_submit(&f->dev, 1);
+	mydev_clients_evict(&f->dev);
+	after = mydev_rx_can_submit(&f->dev, 1);
 	spin_unlock_irq(&f->dev.rx_lock);
-	KUNIT_EXPECT_EQ(test, stuck->lost_packets, NR_BUFFERS);
-	KUNIT_EXPECT_EQ(test, reader->lost_packets, 0);
+	KUNIT_EXPECT_TRUE(test, waiting);
+	KUNIT_EXPECT_FALSE(test, before);
+	KUNIT_EXPECT_TRUE(test, after);
+	KUNIT_EXPECT_EQ(test, lost_packets(stuck), NR_BUFFERS);
+	KUNIT_EXPECT_EQ(test, lost_packets(reader), 0);
 	expect_identity(test, stuck);
 
 	/* Lapped, it may lose more; once it reads, it holds again. */
@@ -742,10 +689,38 @@ static void stuck_client_is_lapped(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, read_client(test, reader, SIZE), SIZE);
 	}
 	KUNIT_EXPECT_EQ(test, read_client(test, stuck, SIZE), -ENOBUFS);
-	while (receive(test, i, SIZE))
-		read_client(test, reader, SIZE);
-	KUNIT_EXPECT_EQ(test, reader->lost_packets, 0);
+	receive_all(test, reader);
+	KUNIT_EXPECT_EQ(test, lost_packets(reader), 0);
 	expect_identity(test, stuck);
+}
+
+/* A client that is further behind, but lets more come, is in nobody's way. */
+static void evicts_what_is_in_the_way(struct kunit *test)
+{
+	struct mydev_client *full = open_client(test, 0);
+	struct mydev_client *behind = open_client(test, 1);
+	struct mydev_client *reader = open_client(test, 2);
+	struct mydev_device *dev = full->dev;
+	int i;
+
+	mydev_client_demand(behind);
+	mydev_client_demand(reader);
+	KUNIT_EXPECT_TRUE(test, receive(test, 0, 8));
+	configure(test, full, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 3);
+	KUNIT_EXPECT_EQ(test, read_client(test, full, 8), 8);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+	KUNIT_EXPECT_FALSE(test, receive(test, i, 8));
+	read_all(test, reader);
+	spin_lock_irq(&dev->rx_lock);
+	mydev_clients_evict(dev);
+	spin_unlock_irq(&dev->rx_lock);
+	KUNIT_EXPECT_TRUE(test, full->evicted);
+	KUNIT_EXPECT_FALSE(test, behind->evicted);
+	KUNIT_EXPECT_FALSE(test, reader->evicted);
+	KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+	KUNIT_EXPECT_EQ(test, lost_packets(full), 3);
+	KUNIT_EXPECT_EQ(test, lost_packets(behind), 0);
 }
 
 /* Somebody who sleeps on the wait queue of a client, and how often it is woken. */
@@ -763,7 +738,7 @@ static int sleeper_wake(struct wait_queue_entry *entry, unsigned int mode,
 
 static void look_by_poll(struct kunit *test, struct mydev_client *client)
 {
-	KUNIT_EXPECT_TRUE(test, mydev_client_poll(client, false) & EPOLLIN);
+	KUNIT_EXPECT_TRUE(test, mydev_client_poll(client, EPOLLIN) & EPOLLIN);
 }
 
 static void look_by_reading(struct kunit *test, struct mydev_client *client)
@@ -788,6 +763,15 @@ static void end_of_tick(struct kunit *test, struct mydev_client *client)
 		schedule_timeout_uninterruptible(1);
 }
 
+/* What was woken and does not look is woken again within a tick, and then rests. */
+static void some_ticks(struct kunit *test, struct mydev_client *client)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		end_of_tick(test, client);
+}
+
 /* How often four packets wake somebody, with @look behind the first one. */
 static unsigned int wakes(struct kunit *test, struct mydev_client *client,
 			  struct sleeper *sleeper,
@@ -798,8 +782,9 @@ static unsigned int wakes(struct kunit *test, struct mydev_client *client,
 
 	/* All within one tick, but for those that are to be of two. */
 	do {
-		while (read_client(test, client, SIZE) > 0)
-			;
+		read_all(test, client);
+		/* On the queue, then the look, as anybody who is going to sleep. */
+		KUNIT_EXPECT_FALSE(test, mydev_client_ready(client));
 		begin = jiffies;
 		sleeper->woken = 0;
 		receive(test, 'a', 8);
@@ -809,6 +794,10 @@ static unsigned int wakes(struct kunit *test, struct mydev_client *client,
 		for (i = 0; i < 3; i++)
 			receive(test, 'b', 8);
 	} while (time_after(jiffies, begin));
+	if (look == end_of_tick) {
+		KUNIT_EXPECT_EQ(test, sleeper->woken, 1);
+		some_ticks(test, client);
+	}
 	return sleeper->woken;
 }
 
@@ -818,6 +807,8 @@ static void wakes_once(struct kunit *test)
 	struct sleeper sleeper = {};
 
 	mydev_client_demand(c);
+	/* The ring that it starts finds no transfer, and wakes readers for that. */
+	flush_delayed_work(&c->dev->rx.work);
 	init_waitqueue_func_entry(&sleeper.entry, sleeper_wake);
 	add_wait_queue(&c->wait, &sleeper.entry);
 	KUNIT_EXPECT_EQ(test, wakes(test, c, &sleeper, look_by_nobody), 1);
@@ -834,9 +825,48 @@ static void wakes_once(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sleeper.woken, 1);
 
 	/* Who does not look needs each of them. */
-	mydev_client_poll(c, true);
+	mydev_client_poll(c, EPOLLIN | EPOLLET);
 	KUNIT_EXPECT_EQ(test, wakes(test, c, &sleeper, look_by_nobody), 4);
 	remove_wait_queue(&c->wait, &sleeper.entry);
+}
+
+/* Nobody sleeps, nobody is looked at; but who is about to sleep must be. */
+static void only_sleepers_are_woken(struct kunit *test)
+{
+	struct mydev_client *c = open_client(test, 0);
+	struct mydev_device *dev = c->dev;
+	struct sleeper sleeper = {};
+
+	mydev_client_demand(c);
+	flush_delayed_work(&dev->rx.work);
+	KUNIT_EXPECT_TRUE(test, receive(test, 'a', 8));
+	KUNIT_EXPECT_TRUE(test, list_empty(&dev->sleepers));
+	KUNIT_EXPECT_EQ(test, read_client(test, c, 8), 8);
+	KUNIT_EXPECT_TRUE(test, list_empty(&c->wake.list));
+
+	/* A waiter that has gone is forgotten with the next packet. */
+	init_waitqueue_func_entry(&sleeper.entry, sleeper_wake);
+	add_wait_queue(&c->wait, &sleeper.entry);
+	KUNIT_EXPECT_FALSE(test, mydev_client_ready(c));
+	KUNIT_EXPECT_FALSE(test, list_empty(&dev->sleepers));
+	remove_wait_queue(&c->wait, &sleeper.entry);
+	KUNIT_EXPECT_TRUE(test, receive(test, 'b', 8));
+	KUNIT_EXPECT_TRUE(test, list_empty(&dev->sleepers));
+	KUNIT_EXPECT_TRUE(test, list_empty(&dev->woken));
+	KUNIT_EXPECT_EQ(test, sleeper.woken, 0);
+
+	/* So is one that was woken and has died. */
+	KUNIT_EXPECT_EQ(test, read_client(test, c, 8), 8);
+	add_wait_queue(&c->wait, &sleeper.entry);
+	KUNIT_EXPECT_FALSE(test, mydev_client_ready(c));
+	KUNIT_EXPECT_TRUE(test, receive(test, 'c', 8));
+	KUNIT_EXPECT_EQ(test, sleeper.woken, 1);
+	KUNIT_EXPECT_FALSE(test, list_empty(&dev->woken));
+	remove_wait_queue(&c->wait, &sleeper.entry);
+	KUNIT_EXPECT_TRUE(test, receive(test, 'd', 8));
+	some_ticks(test, c);
+	KUNIT_EXPECT_TRUE(test, list_empty(&dev->woken));
+	KUNIT_EXPECT_EQ(test, sleeper.woken, 1);
 }
 
 /* The count of what may be in flight is kept, and must not outlive its truth. */
@@ -844,6 +874,7 @@ static void more_holders_less_room(struct kunit *test)
 {
 	struct mydev_client *full = open_client(test, 0);
 	struct mydev_client *reader = open_client(test, 1);
+	struct mydev_device *dev = full->dev;
 	int i;
 
 	mydev_client_demand(reader);
@@ -856,12 +887,19 @@ static void more_holders_less_room(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
 	configure(test, full, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 3);
 	KUNIT_EXPECT_FALSE(test, receive(test, i, 8));
+	/* What it would have skipped is not lost yet, and fills its depth. */
+	KUNIT_EXPECT_EQ(test, lost_packets(full), 0);
+	KUNIT_EXPECT_EQ(test, read_client(test, full, 24), 24);
+	KUNIT_EXPECT_FALSE(test, receive(test, i, 8));
 	KUNIT_EXPECT_EQ(test, read_client(test, full, 8), 8);
 	KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
+	KUNIT_EXPECT_FALSE(test, receive(test, i, 8));
 
-	spin_lock_irq(&full->dev->rx_lock);
-	full->lapped = true;
-	spin_unlock_irq(&full->dev->rx_lock);
+	read_all(test, reader);
+	spin_lock_irq(&dev->rx_lock);
+	mydev_clients_evict(dev);
+	spin_unlock_irq(&dev->rx_lock);
+	KUNIT_EXPECT_EQ(test, lost_packets(full), 3);
 	for (i = 0; i < 5; i++)
 		KUNIT_EXPECT_TRUE(test, receive(test, i, 8));
 	/* A read of nothing is one: it takes part again. */
@@ -876,41 +914,68 @@ static void more_holders_less_room(struct kunit *test)
 	expect_identity(test, reader);
 }
 
-/* As if a client were in ring mode; there is none whose tail could have moved. */
-static void dry_beside_rings(struct kunit *test)
+#if MYDEV_HAS_RING
+/* A program writes its cursor, and nobody is called. */
+static void ring_takes(struct mydev_client *client, u64 entries)
 {
-	struct mydev_client *first = open_client(test, 0);
-	struct mydev_client *last = open_client(test, 1);
-	struct fixture *f = test->priv;
-	struct mydev_device *dev = &f->dev;
+	struct mydev_ring *page = client->ring.page;
+
+	/* Pairs with the acquire of the kernel: all before it was used. */
+	smp_store_release(&page->cursor, page->cursor + entries);
+}
+
+/* A program that takes nothing is in nobody's way, unless it is to lose nothing. */
+static void rings_hold_by_their_cursor(struct kunit *test)
+{
+	struct mydev_client *ring = open_client(test, 0);
+	struct mydev_client *reader = open_client(test, 1);
+	struct mydev_device *dev = ring->dev;
 	int i;
 
-	/* With one transfer there is no half of them to go on with. */
-	dev->nr_rings = 1;
-	dev->rx.nr = 1;
-	configure(test, first, MYDEV_MODE_STREAM, MYDEV_POLICY_DROP_NEWEST, 9);
-	configure(test, last, MYDEV_MODE_STREAM, MYDEV_POLICY_DROP_OLDEST, 9);
-	for (i = 0; i < 3 * NR_BUFFERS; i++)
+	mydev_client_demand(reader);
+	mydev_client_demand(ring);
+	configure(test, ring, MYDEV_MODE_RING, MYDEV_POLICY_DROP_NEWEST, 9);
+	for (i = 0; i < 3 * NR_BUFFERS; i++) {
 		KUNIT_EXPECT_TRUE(test, receive(test, i, SIZE));
+		KUNIT_EXPECT_EQ(test, read_client(test, reader, SIZE), SIZE);
+	}
+	KUNIT_EXPECT_EQ(test, read_client(test, ring, SIZE), -EBUSY);
+	expect_identity(test, ring);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(dev->log.store.page->head),
+			dev->log.head);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(dev->log.store.page->tail),
+			dev->log.tail);
 
-	dev->rx.nr = 0;
+	configure(test, ring, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 9);
+	read_all(test, ring);
+	configure(test, ring, MYDEV_MODE_RING, MYDEV_POLICY_LOSSLESS, 9);
+	for (i = 0; i < NR_BUFFERS; i++) {
+		KUNIT_EXPECT_TRUE(test, receive(test, i, SIZE));
+		KUNIT_EXPECT_EQ(test, read_client(test, reader, SIZE), SIZE);
+	}
+	KUNIT_EXPECT_FALSE(test, receive(test, 0, SIZE));
+	/* What it takes is found where room is looked for. */
+	ring_takes(ring, 1);
+	KUNIT_EXPECT_TRUE(test, receive(test, 0, SIZE));
+	KUNIT_EXPECT_FALSE(test, receive(test, 0, SIZE));
+	KUNIT_EXPECT_EQ(test, read_client(test, reader, SIZE), SIZE);
 
-	/* Who tries while there is more to be had comes to an end. */
-	mydev_client_demand(first);
-	mydev_client_demand(last);
-	configure(test, first, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 9);
-	configure(test, last, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 9);
-	while (receive(test, 0, SIZE))
-		;
-	spin_lock_irq(&dev->rx_lock);
-	dev->rx.nr = NR_BUFFERS;
-	dev->rings_behind = true;
-	KUNIT_EXPECT_FALSE(test, mydev_rx_may_fly(dev, NR_BUFFERS));
-	KUNIT_EXPECT_FALSE(test, dev->rings_behind);
-	dev->rx.nr = 0;
-	spin_unlock_irq(&dev->rx_lock);
-	dev->nr_rings = 0;
+	/* Nonsense ends its stream, and holds nobody up. */
+	ring_takes(ring, NR_BUFFERS + 1);
+	KUNIT_EXPECT_TRUE(test, receive(test, 0, SIZE));
+	KUNIT_EXPECT_EQ(test, ring->ring.error, -EPROTO);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(ring->ring.page->flags),
+			MYDEV_RING_ENDED);
+	KUNIT_EXPECT_EQ(test, read_client(test, reader, SIZE), SIZE);
+	KUNIT_EXPECT_EQ(test, lost_packets(reader), 0);
+	expect_identity(test, ring);
+
+	/* A new start is another mode. */
+	configure(test, ring, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 9);
+	KUNIT_EXPECT_EQ(test, ring->ring.error, 0);
+	expect_identity(test, ring);
 }
+#endif
 
 static void any_mixture_goes_on(struct kunit *test)
 {
@@ -959,9 +1024,7 @@ static void any_mixture_goes_on(struct kunit *test)
 				     (state >> 8) % 3 ? (state >> 12) % 600
 						      : SIZE)) {
 				for (i = 0; i < 3; i++)
-					while (read_client(test, c[i],
-							   2 * SIZE) != -EAGAIN)
-						;
+					read_all(test, c[i]);
 				KUNIT_ASSERT_TRUE(test,
 						  receive(test, round, SIZE));
 			}
@@ -989,6 +1052,8 @@ static struct kunit_case client_cases[] = {
 	KUNIT_CASE(lossless_stops_the_ring),
 	KUNIT_CASE(idle_member_is_reclaimed),
 	KUNIT_CASE(reclaim_spares_what_others_wait_for),
+	KUNIT_CASE(reclaim_is_done_in_steps),
+	KUNIT_CASE(lapped_at_once),
 	KUNIT_CASE(closing_frees),
 	KUNIT_CASE(end_comes_after_the_data),
 	KUNIT_CASE(small_packets_are_packed),
@@ -1001,9 +1066,13 @@ static struct kunit_case client_cases[] = {
 	KUNIT_CASE(gap_at_the_end_is_told_of),
 	KUNIT_CASE(switching_loses_nothing),
 	KUNIT_CASE(stuck_client_is_lapped),
+	KUNIT_CASE(evicts_what_is_in_the_way),
 	KUNIT_CASE(wakes_once),
+	KUNIT_CASE(only_sleepers_are_woken),
 	KUNIT_CASE(more_holders_less_room),
-	KUNIT_CASE(dry_beside_rings),
+#if MYDEV_HAS_RING
+	KUNIT_CASE(rings_hold_by_their_cursor),
+#endif
 	KUNIT_CASE(any_mixture_goes_on),
 	{}
 };

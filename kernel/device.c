@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the interface is, whether it is awake, and what its errors are called: called
+ * from everywhere, and calling nothing.
+ */
+#include <linux/module.h>
+
+#include "mydev.h"
+
+/**
+ * mydev_device_pin() - keep a device and its memory for ever
+ * @dev: the device; a host controller has lost a transfer of it
+ *
+ * And with it the module, whose code runs if the transfer comes back all the same.
+ */
+void mydev_device_pin(struct mydev_device *dev)
+{
+	dev_err(&dev->dev,
+		"its memory stays in use, and the module cannot be unloaded any more\n");
+	get_device(&dev->dev);
+	__module_get(THIS_MODULE);
+}
+
+/**
+ * mydev_find_endpoints() - find the first bulk endpoint of either direction
+ * @setting: an alternate setting
+ * @in: receives the descriptor, or NULL
+ * @out: receives the descriptor, or NULL
+ */
+void mydev_find_endpoints(struct usb_host_interface *setting,
+			  struct usb_endpoint_descriptor **in,
+			  struct usb_endpoint_descriptor **out)
+{
+	if (usb_find_bulk_in_endpoint(setting, in))
+		*in = NULL;
+	if (usb_find_bulk_out_endpoint(setting, out))
+		*out = NULL;
+}
+
+/**
+ * mydev_fill_endpoints() - fill in the endpoints of an alternate setting
+ * @dev: the device
+ * @setting: the alternate setting
+ *
+ * Context: probe, or rx_lock held and everything paused.
+ */
+void mydev_fill_endpoints(struct mydev_device *dev,
+			  struct usb_host_interface *setting)
+{
+	struct usb_endpoint_descriptor *in, *out;
+	struct mydev_info *info = &dev->info;
+
+	mydev_find_endpoints(setting, &in, &out);
+	info->alternate_setting = setting->desc.bAlternateSetting;
+	info->interface_class = setting->desc.bInterfaceClass;
+	info->interface_subclass = setting->desc.bInterfaceSubClass;
+	info->interface_protocol = setting->desc.bInterfaceProtocol;
+	info->ep_in = in ? in->bEndpointAddress : 0;
+	info->ep_in_max_packet = in ? usb_endpoint_maxp(in) : 0;
+	info->ep_out = out ? out->bEndpointAddress : 0;
+	info->ep_out_max_packet = out ? usb_endpoint_maxp(out) : 0;
+}
+
+/**
+ * mydev_device_is_leaving() - check whether usbcore is about to disconnect
+ * @dev: the device
+ *
+ * Errors are those of the end then, and there is nothing to recover.
+ *
+ * Return: true if a disconnect follows.
+ */
+bool mydev_device_is_leaving(const struct mydev_device *dev)
+{
+	return dev->intf->condition == USB_INTERFACE_UNBINDING ||
+	       dev->udev->state == USB_STATE_NOTATTACHED;
+}
+
+/**
+ * mydev_pm_get() - resume the device and keep it from suspending
+ * @dev: the device
+ *
+ * Context: process context, none of our locks held: a resume takes them.
+ * Return: 0, undone by mydev_pm_put(); -ENODEV or -EIO.
+ */
+int mydev_pm_get(struct mydev_device *dev)
+{
+	int ret = -ENODEV;
+
+	down_read(&dev->disconnect_rwsem);
+	if (!dev->gone) {
+		ret = usb_autopm_get_interface(dev->intf);
+		if (ret && ret != -ENODEV)
+			ret = -EIO;
+	}
+	up_read(&dev->disconnect_rwsem);
+	return ret;
+}
+
+/**
+ * mydev_pm_put() - let the device suspend again
+ * @dev: the device
+ *
+ * Context: any.
+ */
+void mydev_pm_put(struct mydev_device *dev)
+{
+	usb_autopm_put_interface_async(dev->intf);
+}
+
+/**
+ * mydev_errno_or_enodev() - wait whether an I/O error is the begin of an unplug
+ * @dev: the device
+ * @error: 0 or a negative errno as the UAPI header tells
+ *
+ * A device that is pulled out does not answer first, and usbcore learns only
+ * then from its hub that it is gone.
+ *
+ * Context: process context, neither the USB device locked nor disconnect_rwsem held:
+ * disconnect takes both.
+ * Return: @error, or -ENODEV.
+ */
+int mydev_errno_or_enodev(struct mydev_device *dev, int error)
+{
+	if (error == -EIO && wait_event_killable_timeout(
+				     dev->tx.lease_wait, READ_ONCE(dev->gone),
+				     MYDEV_UNPLUG_GRACE) > 0)
+		error = -ENODEV;
+	return error;
+}
+
+/**
+ * mydev_control_in_doubt() - check whether a request may have been done or not
+ * @error: what became of it, as mydev_control_errno() says
+ *
+ * Return: true if that is unknown.
+ */
+bool mydev_control_in_doubt(int error)
+{
+	return error == -EINTR || error == -ETIMEDOUT || error == -EIO;
+}
+
+/**
+ * mydev_control_errno() - translate the status of a control request
+ * @dev: the device
+ * @status: 0, or a negative errno of usbcore
+ *
+ * Return: 0 or a negative errno as the UAPI header tells.
+ */
+int mydev_control_errno(struct mydev_device *dev, int status)
+{
+	switch (status) {
+	case 0:
+	case -EPIPE:
+	case -EOVERFLOW:
+	case -ENOMEM:
+	case -EINTR:
+	case -ETIMEDOUT:
+		return status;
+	case -EPERM: /* poisoned by disconnect */
+		return -ENODEV;
+	}
+	/* A reset from elsewhere ends requests as an unplug does. */
+	return dev->udev->state == USB_STATE_NOTATTACHED ? -ENODEV : -EIO;
+}
+
+/**
+ * mydev_rx_queue_work() - let the work continue what would take too long here
+ * @dev: the device; its pool is empty, and dropping clients have more to give
+ *
+ * Context: rx_lock held.
+ */
+void mydev_rx_queue_work(struct mydev_device *dev)
+{
+	if (!dev->gone)
+		mod_delayed_work(system_percpu_wq, &dev->rx.block_work, 0);
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Requests on the device's control endpoint.
+ *
+ * usb_control_msg() and what is made of it waits uninterruptibly, for as long as a
+ * host controller likes, and an unplug waits for it as well. Here a signal ends the
+ * wait, and so does disconnect; and a transfer that the host controller does not give
+ * back is left behind with all that it may still use.
+ */
+#include <linux/atomic.h>
+#include <linux/completion.h>
+#include <linux/module.h>
+#include <linux/refcount.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "mydev.h"
+
+/*
+ * USB 2.0, 9.2.6.4, allows a device 50 ms for a standard request without data; some
+ * take longer, and networks do.
+ */
+#define MYDEV_CLEAR_HALT_TIMEOUT HZ
+
+/* Requests that were lost and have come back, each with a reference to the module. */
+static atomic_t mydev_requests_back = ATOMIC_INIT(0);
+
+/**
+ * mydev_request_put() - drop a reference to a request
+ * @r: the request, or NULL
+ *
+ * Where its transfer was lost, the memory stays until that comes back.
+ *
+ * Context: any.
+ */
+void mydev_request_put(struct mydev_request *r)
+{
+	if (!r || !refcount_dec_and_test(&r->refs))
+		return;
+	usb_free_urb(r->urb);
+	kfree(r->data);
+	kfree(r->setup);
+	kfree(r);
+}
+
+static void mydev_request_complete(struct urb *urb)
+{
+	struct mydev_request *r = urb->context;
+	struct mydev_device *dev = r->dev;
+	unsigned long flags;
+
+	/* The device is there: the waiter is, or it is known that one is lost. */
+	spin_lock_irqsave(&dev->requests_lock, flags);
+	r->done = true;
+	if (r->lost) {
+		dev->requests_lost--;
+		atomic_inc(&mydev_requests_back);
+	}
+	spin_unlock_irqrestore(&dev->requests_lock, flags);
+	complete(&r->back);
+	complete(&r->wake);
+	mydev_request_put(r);
+}
+
+/**
+ * mydev_request_alloc() - allocate a control request and the memory of its data
+ * @dev: the device
+ * @type: bmRequestType
+ * @request: bRequest
+ * @value: wValue
+ * @index: wIndex
+ * @length: wLength
+ *
+ * The data is zeroed: what a device does not fill stays so.
+ *
+ * Context: process context.
+ * Return: the request, put by mydev_request_put(), or NULL for want of memory.
+ */
+struct mydev_request *mydev_request_alloc(struct mydev_device *dev, u8 type,
+					  u8 request, u16 value, u16 index,
+					  u16 length)
+{
+	/* Without data, usbcore wants the pipe of the setup packet. */
+	bool in = (type & USB_DIR_IN) && length;
+	struct mydev_request *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+
+	if (!r)
+		return NULL;
+	r->dev = dev;
+	refcount_set(&r->refs, 1);
+	init_completion(&r->wake);
+	init_completion(&r->back);
+	r->urb = usb_alloc_urb(0, GFP_KERNEL);
+	/* Memory of their own, as both are mapped for the host controller. */
+	r->setup = kmalloc(sizeof(*r->setup), GFP_KERNEL);
+	if (length)
+		r->data = kzalloc(length, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!r->urb || !r->setup || (length && !r->data)) {
+		mydev_request_put(r);
+		return NULL;
+	}
+	r->setup->bRequestType = type;
+	r->setup->bRequest = request;
+	r->setup->wValue = cpu_to_le16(value);
+	r->setup->wIndex = cpu_to_le16(index);
+	r->setup->wLength = cpu_to_le16(length);
+	usb_fill_control_urb(r->urb, dev->udev,
+			     in ? usb_rcvctrlpipe(dev->udev, 0)
+				: usb_sndctrlpipe(dev->udev, 0),
+			     (u8 *)r->setup, r->data, length,
+			     mydev_request_complete, r);
+	return r;
+}
+
+/* Return: false if disconnect has begun. */
+static bool mydev_request_add(struct mydev_request *r)
+{
+	struct mydev_device *dev = r->dev;
+	bool add;
+
+	spin_lock_irq(&dev->requests_lock);
+	add = !dev->requests_end;
+	if (add)
+		list_add_tail(&r->list, &dev->requests);
+	spin_unlock_irq(&dev->requests_lock);
+	return add;
+}
+
+/* Return: true if disconnect has begun. */
+static bool mydev_request_remove(struct mydev_request *r)
+{
+	struct mydev_device *dev = r->dev;
+	bool ended;
+
+	spin_lock_irq(&dev->requests_lock);
+	list_del(&r->list);
+	ended = dev->requests_end;
+	spin_unlock_irq(&dev->requests_lock);
+	return ended;
+}
+
+/* Return: true if the transfer is lost from now on. */
+static bool mydev_request_lose(struct mydev_request *r)
+{
+	struct mydev_device *dev = r->dev;
+
+	spin_lock_irq(&dev->requests_lock);
+	r->lost = !r->done;
+	if (r->lost) {
+		dev->requests_lost++;
+		/* Its completion is code of the module. */
+		__module_get(THIS_MODULE);
+	}
+	spin_unlock_irq(&dev->requests_lock);
+	return r->lost;
+}
+
+/**
+ * mydev_requests_end() - end all requests, and refuse new ones
+ * @dev: the device, being disconnected
+ *
+ * Context: process context; does not wait.
+ */
+void mydev_requests_end(struct mydev_device *dev)
+{
+	struct mydev_request *r;
+
+	spin_lock_irq(&dev->requests_lock);
+	dev->requests_end = true;
+	list_for_each_entry(r, &dev->requests, list)
+		complete(&r->wake);
+	spin_unlock_irq(&dev->requests_lock);
+}
+
+/**
+ * mydev_requests_reap() - drop the module references of requests that have come back
+ *
+ * Not for their completions, which would return into what may be freed.
+ *
+ * Context: process context of a caller that keeps the module: of a file, or of a device
+ * that is bound.
+ */
+void mydev_requests_reap(void)
+{
+	while (atomic_add_unless(&mydev_requests_back, -1, 0))
+		module_put(THIS_MODULE);
+}
+
+/**
+ * mydev_requests_lost() - check whether a host controller has lost a request
+ * @dev: the device
+ *
+ * Return: true if one may still use its memory.
+ */
+bool mydev_requests_lost(struct mydev_device *dev)
+{
+	bool lost;
+
+	spin_lock_irq(&dev->requests_lock);
+	lost = dev->requests_lost;
+	spin_unlock_irq(&dev->requests_lock);
+	return lost;
+}
+
+/**
+ * mydev_request_cancel() - take a transfer back that takes too long
+ * @r: the request
+ *
+ * Context: process context; waits for the host controller, but not for ever.
+ * Return: false if the transfer is lost.
+ */
+static bool mydev_request_cancel(struct mydev_request *r)
+{
+	usb_unlink_urb(r->urb);
+	if (wait_for_completion_timeout(&r->back, MYDEV_GIVEBACK_TIMEOUT))
+		return true;
+	if (mydev_request_lose(r)) {
+		dev_err(&r->dev->dev,
+			"a control request was not given back by the host controller\n");
+		return false;
+	}
+	wait_for_completion(&r->back);
+	return true;
+}
+
+/**
+ * mydev_request_do() - do a request, once
+ * @r: the request
+ * @actual: bytes transferred
+ * @timeout: jiffies
+ *
+ * Context: disconnect_rwsem held for reading: disconnect ends all requests before it
+ * takes that.
+ * Return: 0 or a negative errno of usbcore; -EPERM if disconnect has ended it,
+ * -EINTR by a fatal signal, -ETIMEDOUT, -EPROTO for an end that cannot be.
+ */
+int mydev_request_do(struct mydev_request *r, u32 *actual, long timeout)
+{
+	struct urb *urb = r->urb;
+	bool back, ended;
+	long left;
+	int ret;
+
+	if (!mydev_request_add(r))
+		return -EPERM;
+	/* That of the URB. */
+	refcount_inc(&r->refs);
+	ret = usb_submit_urb(urb, GFP_KERNEL);
+	if (ret) {
+		mydev_request_remove(r);
+		mydev_request_put(r);
+		return ret;
+	}
+
+	left = wait_for_completion_killable_timeout(&r->wake, timeout);
+	back = try_wait_for_completion(&r->back);
+	ended = mydev_request_remove(r);
+	if (back) {
+		mydev_urb_check(urb, false);
+		ret = urb->status;
+	} else if (mydev_request_cancel(r)) {
+		/* It may have ended while we were about to end it. */
+		mydev_urb_check(urb, true);
+		ret = urb->status;
+		if (ret == -ENOENT || ret == -ECONNRESET)
+			ret = left < 0 ? -EINTR : -ETIMEDOUT;
+	} else {
+		return ended ? -EPERM : left < 0 ? -EINTR : -ETIMEDOUT;
+	}
+	if (ret == -EPERM || ret == -ENODEV)
+		/* Only disconnect says that the device is gone, not a USB/IP peer. */
+		ret = -EPROTO;
+	if (!ret)
+		*actual = urb->actual_length;
+	else if (ended)
+		ret = -EPERM;
+	/* Its completion has ended, to the last instruction. */
+	usb_kill_urb(urb);
+	return ret;
+}
+
+/**
+ * mydev_ep0_clear_halt() - clear the halt of an endpoint on both sides
+ * @dev: the device, not gone
+ * @address: of the endpoint, to which nothing is submitted
+ *
+ * Context: disconnect_rwsem held for reading, no lock: this may take a second, and
+ * two more where a host controller loses the transfer.
+ * Return: as mydev_request_do().
+ */
+int mydev_ep0_clear_halt(struct mydev_device *dev, unsigned int address)
+{
+	struct mydev_request *r;
+	unsigned int noio;
+	int ret = -ENOMEM;
+	u32 actual;
+
+	/* A resume may wait for it, and storage for that. */
+	noio = memalloc_noio_save();
+	r = mydev_request_alloc(dev, USB_DIR_OUT | USB_RECIP_ENDPOINT,
+				USB_REQ_CLEAR_FEATURE, USB_ENDPOINT_HALT,
+				address, 0);
+	if (r)
+		ret = mydev_request_do(r, &actual, MYDEV_CLEAR_HALT_TIMEOUT);
+	/* The device starts over with DATA0, and so does the host. */
+	if (!ret)
+		usb_reset_endpoint(dev->udev, address);
+	mydev_request_put(r);
+	memalloc_noio_restore(noio);
+	return ret;
+}
