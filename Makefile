@@ -17,7 +17,7 @@ WITH_TOOLS := $(if $(TOOLS),PATH='$(TOOLS)':"$$PATH")
 KBUILD := -C '$(KDIR)' M='$(CURDIR)/kernel' CONFIG_USB_MYDEV=m
 
 # bench/ is a directory, too.
-.PHONY: all help modules userspace check check-full bench demo lint deps install modules_install clean
+.PHONY: all help modules userspace check check-full bench demo lint deps install uninstall modules_install clean
 
 all: modules userspace
 
@@ -31,6 +31,7 @@ help:
 	@echo 'make lint                all static checks'
 	@echo 'make deps                installs the Debian packages that all this needs'
 	@echo 'make install             library and tool, under DESTDIR and PREFIX ($(PREFIX))'
+	@echo 'make uninstall           takes them away again'
 	@echo 'make modules_install     the driver of KVER, under DESTDIR'
 	@echo 'make clean               removes what was built; the cache $(CACHE) stays'
 
@@ -50,6 +51,9 @@ userspace:
 
 install: userspace
 	$(MAKE) -C userspace install DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)'
+
+uninstall:
+	$(MAKE) -C userspace uninstall DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)'
 
 check:
 	tests/vm/deps --install check
