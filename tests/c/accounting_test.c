@@ -362,7 +362,7 @@ static uint64_t least_packets(void)
 	return lane_is("6.12-rt") ? 1000000 : 4500000;
 }
 
-static void mixture(void **state)
+TEST(mixture)
 {
 	/* Most of them in one go, the rest until there are enough. */
 	uint64_t least = least_packets(), packets = least / (SLOTS + 10);
@@ -373,7 +373,6 @@ static void mixture(void **state)
 	int fd, turn = 0;
 	double begun;
 
-	(void)state;
 	deadline(400);
 	set_block_timeout_ms(BLOCK_TIMEOUT_MS);
 	shared = shared_memory(sizeof(*shared));
@@ -468,9 +467,8 @@ static void mixture(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_DEFAULTS(
-			"received + lost = sent: all policies, both modes, fast, slow, stuck, idle and dying",
-			mixture),
+		PROMISE("received + lost = sent: all policies, both modes, fast, slow, stuck, idle and dying",
+			mixture, fresh_defaults),
 	};
 
 	return run_promises(tests);

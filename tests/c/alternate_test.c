@@ -299,12 +299,11 @@ static void need_alternates(void)
 	skip();
 }
 
-static void refused(void **state)
+TEST(refused)
 {
 	int fd = node_open(O_WRONLY);
 	int error = set_alternate(fd, 1);
 
-	(void)state;
 	if (!error) {
 		print_message("# this device has another setting, and changes to it\n");
 		skip();
@@ -339,12 +338,11 @@ static void assert_described(int fd, unsigned int setting)
 	assert_int_equal(strtoul(sysfs(file), NULL, 16), info.ep_out_max_packet);
 }
 
-static void described(void **state)
+TEST(described)
 {
 	int fd = node_open(O_RDWR);
 	struct mydev_info before = info_of(fd), after;
 
-	(void)state;
 	need_alternates();
 	for (unsigned int i = 0; i < 4; i++) {
 		assert_int_equal(set_alternate(fd, !(i % 2)), 0);
@@ -365,12 +363,11 @@ static void described(void **state)
 	assert_int_equal(info_of(fd).alternate_setting, 0);
 }
 
-static void wrong_arguments(void **state)
+TEST(wrong_arguments)
 {
 	static const uint32_t missing[] = { 2, 3, 128, 255, 256, 257, 65536, UINT32_MAX };
 	int fd = node_open(O_RDWR), reader = node_open(O_RDONLY), other = node_open(O_WRONLY);
 
-	(void)state;
 	configure(reader, .mode = MYDEV_MODE_PACKET);
 	ask(reader);
 	for (unsigned int i = 0; i < 8; i++)
@@ -398,11 +395,10 @@ static void wrong_arguments(void **state)
 	assert_int_equal(reset_device(fd), ENODEV);
 }
 
-static void back_and_forth(void **state)
+TEST(back_and_forth)
 {
 	int fd = node_open(O_WRONLY);
 
-	(void)state;
 	need_alternates();
 	readers_begin(2);
 	for (unsigned int i = 1; i <= 20; i++) {
@@ -413,11 +409,10 @@ static void back_and_forth(void **state)
 	readers_end(20, 0);
 }
 
-static void hundred_in_a_row(void **state)
+TEST(hundred_in_a_row)
 {
 	int fd = node_open(O_WRONLY);
 
-	(void)state;
 	need_alternates();
 	readers_begin(2);
 	for (unsigned int i = 1; i <= 100; i++)
@@ -466,9 +461,8 @@ static int reset_as(int fd, uint32_t arg)
 	return reset_device(fd);
 }
 
-static void alternate_not_sent(void **state)
+TEST(alternate_not_sent)
 {
-	(void)state;
 	need_alternates();
 	not_sent(set_alternate, 1, "alt1 out_bytes");
 }
@@ -501,14 +495,13 @@ static int changes(void *arg)
 	return 0;
 }
 
-static void at_once(void **state)
+TEST(at_once)
 {
 	struct changer *c = shared_memory(2 * sizeof(*c));
 	uint64_t done[2], total = 0;
 	pid_t pids[2];
 	int64_t ahead;
 
-	(void)state;
 	need_alternates();
 	/* Readers of records count on its being another one each time. */
 	readers_begin_as(2, false);
@@ -586,17 +579,15 @@ static void cut_short(bool resets)
 	munmap(c, sizeof(*c));
 }
 
-static void change_cut_short(void **state)
+TEST(change_cut_short)
 {
-	(void)state;
 	need_alternates();
 	deadline(150);
 	cut_short(false);
 }
 
-static void reset_cut_short(void **state)
+TEST(reset_cut_short)
 {
-	(void)state;
 	deadline(150);
 	cut_short(true);
 }
@@ -612,11 +603,10 @@ static int without_capability(void *arg)
 	return reset_device(fd);
 }
 
-static void not_for_everybody(void **state)
+TEST(not_for_everybody)
 {
 	int fd = node_open(O_RDWR), reader = node_open(O_RDONLY | O_NONBLOCK);
 
-	(void)state;
 	configure(reader, .mode = MYDEV_MODE_PACKET);
 	ask(reader);
 	assert_int_equal(reap(spawn(without_capability, &fd), PROMPT), EPERM);
@@ -659,36 +649,31 @@ static void four_read_on(int (*reset)(int fd, uint32_t arg), unsigned int times)
 	readers_end(0, times);
 }
 
-static void reset_fifty(void **state)
+TEST(reset_fifty)
 {
-	(void)state;
 	four_read_on(reset_as, 50);
 }
 
-static void reset_outside(void **state)
+TEST(reset_outside)
 {
-	(void)state;
 	four_read_on(usbfs_reset, 5);
 }
 
-static void reset_not_sent(void **state)
+TEST(reset_not_sent)
 {
-	(void)state;
 	not_sent(reset_as, 0, "out_bytes");
 }
 
-static void reset_outside_not_sent(void **state)
+TEST(reset_outside_not_sent)
 {
-	(void)state;
 	not_sent(usbfs_reset, 0, "out_bytes");
 }
 
 /* It comes back in the setting that it was in. */
-static void reset_in_another(void **state)
+TEST(reset_in_another)
 {
 	int fd = node_open(O_WRONLY);
 
-	(void)state;
 	need_alternates();
 	readers_begin(2);
 	await_packets(30);
@@ -705,12 +690,11 @@ static void reset_in_another(void **state)
 }
 
 /* Nobody reads, nobody sends. */
-static void reset_idle(void **state)
+TEST(reset_idle)
 {
 	int fd = node_open(O_RDWR);
 	struct verifier v;
 
-	(void)state;
 	for (unsigned int i = 0; i < 3; i++) {
 		assert_int_equal(reset_device(fd), 0);
 		assert_true(state_is("idle"));
@@ -724,13 +708,12 @@ static void reset_idle(void **state)
 }
 
 /* A ring that gave up: that is a new start for it, with nobody having closed. */
-static void reset_of_the_failed(void **state)
+TEST(reset_of_the_failed)
 {
 	int fd = node_open(O_RDWR | O_NONBLOCK);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	struct verifier v;
 
-	(void)state;
 	ask(fd);
 	sim_do("stall-always on");
 	await(state_is("failed"));
@@ -759,13 +742,12 @@ static int waits_for_control(void *arg)
 }
 
 /* The device is there, so that it is not: an error of the bus. */
-static void reset_of_a_request(void **state)
+TEST(reset_of_a_request)
 {
 	struct waiter *w = shared_memory(sizeof(*w));
 	uint64_t requests = requests_so_far();
 	pid_t pid;
 
-	(void)state;
 	w->fd = node_open(O_WRONLY);
 	pid = spawn(waits_for_control, w);
 	await(requests_so_far() > requests);
@@ -780,26 +762,29 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PROMISE("wrong arguments: ERANGE, EBADF, EBUSY, EINVAL, ESTALE, ENODEV",
-			wrong_arguments),
-		PROMISE("a setting that the device refuses: EPIPE, and all goes on", refused),
-		PROMISE("info and sysfs tell the endpoints in use", described),
+			wrong_arguments, fresh),
+		PROMISE("a setting that the device refuses: EPIPE, and all goes on", refused,
+			fresh),
+		PROMISE("info and sysfs tell the endpoints in use", described, fresh),
 		PROMISE("back and forth, and readers miss nothing and are told each time",
-			back_and_forth),
-		PROMISE("a hundred changes in a row", hundred_in_a_row),
-		PROMISE("what waits to be sent is EIO once", alternate_not_sent),
-		PROMISE("two programs change at once", at_once),
-		PROMISE("killed and unplugged in the middle of changes", change_cut_short),
-		PROMISE("a reset is for those who may: EPERM", not_for_everybody),
+			back_and_forth, fresh),
+		PROMISE("a hundred changes in a row", hundred_in_a_row, fresh),
+		PROMISE("what waits to be sent is EIO once", alternate_not_sent, fresh),
+		PROMISE("two programs change at once", at_once, fresh),
+		PROMISE("killed and unplugged in the middle of changes", change_cut_short, fresh),
+		PROMISE("a reset is for those who may: EPERM", not_for_everybody, fresh),
 		PROMISE("50 resets in a row, and four readers miss nothing and are told",
-			reset_fifty),
-		PROMISE("the same for resets that others do", reset_outside),
-		PROMISE("a reset: what waits to be sent is EIO once", reset_not_sent),
-		PROMISE("the same for a reset that others do", reset_outside_not_sent),
-		PROMISE("a reset in another alternate setting comes back there", reset_in_another),
-		PROMISE("a reset where nobody reads", reset_idle),
-		PROMISE("a reset is a new start for a device that had failed", reset_of_the_failed),
-		PROMISE("a reset ends a control request with EIO", reset_of_a_request),
-		PROMISE("killed and unplugged in the middle of resets", reset_cut_short),
+			reset_fifty, fresh),
+		PROMISE("the same for resets that others do", reset_outside, fresh),
+		PROMISE("a reset: what waits to be sent is EIO once", reset_not_sent, fresh),
+		PROMISE("the same for a reset that others do", reset_outside_not_sent, fresh),
+		PROMISE("a reset in another alternate setting comes back there", reset_in_another,
+			fresh),
+		PROMISE("a reset where nobody reads", reset_idle, fresh),
+		PROMISE("a reset is a new start for a device that had failed", reset_of_the_failed,
+			fresh),
+		PROMISE("a reset ends a control request with EIO", reset_of_a_request, fresh),
+		PROMISE("killed and unplugged in the middle of resets", reset_cut_short, fresh),
 	};
 
 	return run_promises(tests);

@@ -44,13 +44,12 @@ static void content(void **state)
 }
 
 /* Each packet at once by both ways, with all that is known about it. */
-static void both_the_same(void **state)
+TEST(both_the_same)
 {
 	struct mydev_client *ring = client_open_as(MYDEV_CLIENT_RING);
 	struct mydev_client *copy = client_open_as(MYDEV_CLIENT_COPY);
 	unsigned int wanted = 60 + zeros_in(next_counter(), 60), taken = 0;
 
-	(void)state;
 	/* Longer than a transfer: each is two packets, the first one of 32 KiB. */
 	feed(60, "40000");
 	while (taken < wanted + 60) {
@@ -93,12 +92,11 @@ static long place_in_pool(const void *data)
 }
 
 /* The bytes of all clients are the same memory, and it is the device's. */
-static void no_copy(void **state)
+TEST(no_copy)
 {
 	struct mydev_client *a = client_open_as(MYDEV_CLIENT_RING);
 	struct mydev_client *b = client_open_as(MYDEV_CLIENT_RING);
 
-	(void)state;
 	feed(20, "30000");
 	for (int i = 0; i < 20; i++) {
 		struct mydev_packet x = next(a), y = next(b);
@@ -139,12 +137,11 @@ static int take_without_a_call(void *arg)
 	return 3;
 }
 
-static void no_call(void **state)
+TEST(no_call)
 {
 	pid_t pid = spawn(take_without_a_call, NULL);
 	int status;
 
-	(void)state;
 	await(state_is("running"));
 	feed(50, "1000");
 	status = reap(pid, 20);
@@ -471,14 +468,13 @@ static void events(void **state)
 
 /* --- opening ---------------------------------------------------------------- */
 
-static void errors(void **state)
+TEST(errors)
 {
 	struct mydev *reader = device_open(O_RDONLY), *writer = device_open(O_WRONLY);
 	struct mydev *both = device_open(O_RDWR);
 	struct mydev_client *client, *second;
 	struct mydev_config config;
 
-	(void)state;
 	assert_int_equal(mydev_client_new(reader, 1U << 7, &client), -EINVAL);
 	assert_int_equal(mydev_client_new(reader, MYDEV_CLIENT_RING | MYDEV_CLIENT_COPY, &client),
 			 -EINVAL);
@@ -499,13 +495,12 @@ static void errors(void **state)
 	mydev_close(both);
 }
 
-static void by_what_it_is(void **state)
+TEST(by_what_it_is)
 {
 	struct mydev_list *list;
 	struct mydev *dev;
 	const char *serial;
 
-	(void)state;
 	assert_int_equal(mydev_list_new(&list), 0);
 	assert_int_equal(mydev_list_count(list), 1);
 	serial = mydev_entry_serial(mydev_list_get(list, 0));
@@ -526,13 +521,12 @@ static void by_what_it_is(void **state)
 }
 
 /* Each error that the client functions can return has words of its own. */
-static void words(void **state)
+TEST(words)
 {
 	static const int list[] = { ENOENT, ENOTUNIQ, EBADF,      EBUSY,    EINVAL, ENOMEM,
 				    EAGAIN, ENODEV,   EINTR,      ENOSPC,   ESTALE, EPROTO,
 				    EIO,    ENOBUFS,  EOPNOTSUPP, ETIMEDOUT };
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
 		assert_string_not_equal(mydev_strerror(-list[i]), strerror(list[i]));
 }
@@ -542,9 +536,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_RING("numbers, times, lengths and every byte", content),
 		WITH_COPY("numbers, times, lengths and every byte", content),
-		PROMISE_CLIENTS("both ways bring the same", both_the_same),
-		PROMISE_CLIENTS("the ring's packets are in the device's memory", no_copy),
-		PROMISE_CLIENTS("and taken without any system call", no_call),
+		PROMISE("both ways bring the same", both_the_same, fresh_clients),
+		PROMISE("the ring's packets are in the device's memory", no_copy, fresh_clients),
+		PROMISE("and taken without any system call", no_call, fresh_clients),
 		WITH_RING("many can be held, and are released in order", held),
 		WITH_COPY("many can be held, and are released in order", held),
 		WITH_RING("no more can be held than the queue has", held_of_a_short_queue),
@@ -565,9 +559,9 @@ int main(void)
 			  taken_away_and_on),
 		WITH_RING("a stall is an event in its place", events),
 		WITH_COPY("a stall is an event in its place", events),
-		PROMISE_CLIENTS("each way of misuse has its errno", errors),
-		PROMISE_CLIENTS("opened by ids and by serial number", by_what_it_is),
-		PROMISE_CLIENTS("each error has words of its own", words),
+		PROMISE("each way of misuse has its errno", errors, fresh_clients),
+		PROMISE("opened by ids and by serial number", by_what_it_is, fresh_clients),
+		PROMISE("each error has words of its own", words, fresh_clients),
 	};
 
 	return run_promises(tests);

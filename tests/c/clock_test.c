@@ -44,9 +44,8 @@ static uint64_t next_time(int fd)
 	return h->timestamp_ns;
 }
 
-static void between_before_and_after(void **state)
+TEST(between_before_and_after)
 {
-	(void)state;
 	for (int i = 0; i < 3; i++) {
 		int fd = open_clock(clocks[i].clock);
 
@@ -68,11 +67,10 @@ static void between_before_and_after(void **state)
 }
 
 /* One packet, three clients, three clocks: one moment. */
-static void one_moment(void **state)
+TEST(one_moment)
 {
 	int fds[3];
 
-	(void)state;
 	for (int i = 0; i < 3; i++)
 		fds[i] = open_clock(clocks[i].clock);
 	for (int n = 0; n < 20; n++) {
@@ -95,12 +93,11 @@ static void one_moment(void **state)
 }
 
 /* The moment is that of the packet, whatever the clock was then. */
-static void switched(void **state)
+TEST(switched)
 {
 	int fd = open_clock(MYDEV_CLOCK_MONOTONIC);
 	uint64_t real = time_of(CLOCK_REALTIME), mono = time_of(CLOCK_MONOTONIC);
 
-	(void)state;
 	feed(1, "100");
 	await_queued(fd, 1);
 	configure(fd, .mode = MYDEV_MODE_PACKET, .clock = MYDEV_CLOCK_REALTIME);
@@ -111,12 +108,11 @@ static void switched(void **state)
 	assert_in_range(next_time(fd), mono, time_of(CLOCK_MONOTONIC));
 }
 
-static void never_back(void **state)
+TEST(never_back)
 {
 	uint64_t last = 0, packets = slow_lane() ? 500 : 3000;
 	int fd = open_clock(MYDEV_CLOCK_MONOTONIC);
 
-	(void)state;
 	feed(packets, "100");
 	for (uint64_t i = 0; i < packets; i++) {
 		uint64_t at = next_time(fd);
@@ -259,7 +255,7 @@ static bool nine_in_ten_agree(void **state)
 	return apart[PACKETS * 9 / 10] < 1000000;
 }
 
-static void agrees_with_usbmon(void **state)
+TEST(agrees_with_usbmon)
 {
 	holds_once(nine_in_ten_agree, fresh_defaults, state);
 }
@@ -267,15 +263,14 @@ static void agrees_with_usbmon(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_DEFAULTS("each clock: after what was before, before what is after",
-				 between_before_and_after),
-		PROMISE_DEFAULTS("three clocks tell one moment", one_moment),
-		PROMISE_DEFAULTS(
-			"another clock counts from the next read on, for what is queued, too",
-			switched),
-		PROMISE_DEFAULTS("times do not go back", never_back),
-		PROMISE_DEFAULTS("REALTIME is usbmon's time for the same transfer, to 1 ms",
-				 agrees_with_usbmon),
+		PROMISE("each clock: after what was before, before what is after",
+			between_before_and_after, fresh_defaults),
+		PROMISE("three clocks tell one moment", one_moment, fresh_defaults),
+		PROMISE("another clock counts from the next read on, for what is queued, too",
+			switched, fresh_defaults),
+		PROMISE("times do not go back", never_back, fresh_defaults),
+		PROMISE("REALTIME is usbmon's time for the same transfer, to 1 ms",
+			agrees_with_usbmon, fresh_defaults),
 	};
 
 	return run_promises(tests);

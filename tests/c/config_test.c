@@ -22,12 +22,11 @@ static bool same(struct mydev_config a, struct mydev_config b)
 	return !memcmp(&a, &b, sizeof(a));
 }
 
-static void defaults(void **state)
+TEST(defaults)
 {
 	int fd = node_open(O_RDONLY);
 	struct mydev_info info = info_of(fd);
 
-	(void)state;
 	assert_true(info.features & MYDEV_FEATURE_CONFIG);
 	assert_true(same(config_of(fd),
 			 DEPTH(info.queue_depth, .mode = MYDEV_MODE_STREAM,
@@ -35,12 +34,11 @@ static void defaults(void **state)
 	assert_in_range(info.queue_depth, 1, info.max_queue_depth);
 }
 
-static void round_trip(void **state)
+TEST(round_trip)
 {
 	int fd = node_open(O_RDONLY);
 	uint32_t max = info_of(fd).max_queue_depth;
 
-	(void)state;
 	for (uint32_t mode = 0; mode <= MYDEV_MODE_RING; mode++) {
 		for (uint32_t policy = 0; policy <= MYDEV_POLICY_DROP_NEWEST; policy++) {
 			for (uint32_t clock = 0; clock <= MYDEV_CLOCK_REALTIME; clock++) {
@@ -64,11 +62,10 @@ static void round_trip(void **state)
 }
 
 /* A queue is no memory of its own, so everybody can have the longest. */
-static void all_together(void **state)
+TEST(all_together)
 {
 	int fd[100];
 
-	(void)state;
 	for (unsigned int i = 0; i < 100; i++) {
 		fd[i] = node_open(O_RDONLY);
 		assert_int_equal(
@@ -81,7 +78,7 @@ static void all_together(void **state)
 }
 
 /* Programs that know less, and such that know more, than this kernel. */
-static void sizes(void **state)
+TEST(sizes)
 {
 	struct {
 		struct mydev_config config;
@@ -89,7 +86,6 @@ static void sizes(void **state)
 	} more = { .config = GOOD(.mode = MYDEV_MODE_PACKET) };
 	int fd = node_open(O_RDONLY);
 
-	(void)state;
 	more.config.size = sizeof(more);
 	assert_return_code(ioctl(fd, MYDEV_IOC_SET_CONFIG, &more), errno);
 	assert_int_equal(more.config.size, sizeof(more.config));
@@ -165,7 +161,7 @@ static struct bad {
 	{ "size -1", CONFIG(UINT_MAX, 1024, .mode = 0), E2BIG },
 };
 
-static void bad_values(void **state)
+TEST(bad_values)
 {
 	struct mydev_config set = DEPTH(99, .mode = MYDEV_MODE_PACKET,
 					.policy = MYDEV_POLICY_DROP_OLDEST, .watermark = 7);
@@ -178,7 +174,6 @@ static void bad_values(void **state)
 	char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	pid_t pid;
 
-	(void)state;
 	assert_ptr_not_equal(page, MAP_FAILED);
 	deadline(150);
 	tail.config.size = sizeof(tail);
@@ -214,7 +209,7 @@ static void bad_values(void **state)
 	munmap(page, 4096);
 }
 
-static void only_ones_own(void **state)
+TEST(only_ones_own)
 {
 	struct mydev_config mine =
 		DEPTH(7, .mode = MYDEV_MODE_PACKET, .policy = MYDEV_POLICY_DROP_NEWEST,
@@ -222,7 +217,6 @@ static void only_ones_own(void **state)
 	int one = node_open(O_RDONLY), two = node_open(O_RDWR), three;
 	struct mydev_config theirs = config_of(two);
 
-	(void)state;
 	assert_int_equal(try_config(one, mine), 0);
 	three = node_open(O_RDONLY);
 	assert_true(same(config_of(one), mine));
@@ -313,26 +307,23 @@ static void change_while_streaming(bool may_drop)
 	assert_true(may_drop || !r.lost_packets);
 }
 
-static void lossless_changes(void **state)
+TEST(lossless_changes)
 {
-	(void)state;
 	change_while_streaming(false);
 }
 
-static void all_changes(void **state)
+TEST(all_changes)
 {
-	(void)state;
 	change_while_streaming(true);
 }
 
 /* What is queued stays queued, also when the queue gets shorter than that. */
-static void shorter_than_queued(void **state)
+TEST(shorter_than_queued)
 {
 	int fd = node_open(O_RDONLY), transfers;
 	struct mydev_stats s;
 	struct records r;
 
-	(void)state;
 	transfers = info_of(fd).transfers;
 	configure(fd, .mode = MYDEV_MODE_PACKET, .queue_depth = 500);
 	records_from(&r, next_counter(), stats_of(fd).packets);
@@ -356,21 +347,19 @@ static void shorter_than_queued(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_DEFAULTS("the settings of a new client", defaults),
-		PROMISE_DEFAULTS("what is set is what is got, for every value", round_trip),
-		PROMISE_DEFAULTS("the longest queue, for a hundred clients", all_together),
-		PROMISE_DEFAULTS("structures that are longer than this kernel's", sizes),
-		PROMISE_DEFAULTS(
-			"each bad value its errno, nothing changed, no packet lost by another",
-			bad_values),
-		PROMISE_DEFAULTS("settings are this client's alone", only_ones_own),
-		PROMISE_DEFAULTS(
-			"changes at full rate lose and repeat nothing for a lossless client",
-			lossless_changes),
-		PROMISE_DEFAULTS("changes of policy at full rate: all is received or in a gap",
-				 all_changes),
-		PROMISE_DEFAULTS("a queue that is made shorter keeps what it has",
-				 shorter_than_queued),
+		PROMISE("the settings of a new client", defaults, fresh_defaults),
+		PROMISE("what is set is what is got, for every value", round_trip, fresh_defaults),
+		PROMISE("the longest queue, for a hundred clients", all_together, fresh_defaults),
+		PROMISE("structures that are longer than this kernel's", sizes, fresh_defaults),
+		PROMISE("each bad value its errno, nothing changed, no packet lost by another",
+			bad_values, fresh_defaults),
+		PROMISE("settings are this client's alone", only_ones_own, fresh_defaults),
+		PROMISE("changes at full rate lose and repeat nothing for a lossless client",
+			lossless_changes, fresh_defaults),
+		PROMISE("changes of policy at full rate: all is received or in a gap", all_changes,
+			fresh_defaults),
+		PROMISE("a queue that is made shorter keeps what it has", shorter_than_queued,
+			fresh_defaults),
 	};
 
 	return run_promises(tests);

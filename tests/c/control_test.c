@@ -74,7 +74,7 @@ static void there_and_back(int fd, uint8_t type, uint16_t index, uint16_t value,
 	await(sim_number("control_bytes") == taken + length);
 }
 
-static void all_lengths(void **state)
+TEST(all_lengths)
 {
 	static const uint32_t lengths[] = { 0, 1, 2, 63, 64, 65, 511, 512, 513, 1024, 4095, 4096 };
 	static const uint8_t types[] = { USB_TYPE_VENDOR, USB_TYPE_CLASS };
@@ -83,7 +83,6 @@ static void all_lengths(void **state)
 	struct mydev_info info = info_of(fd);
 	uint16_t value = 0x1234;
 
-	(void)state;
 	for (unsigned int t = 0; t < 2; t++) {
 		for (unsigned int i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 			uint8_t type = types[t];
@@ -100,12 +99,11 @@ static void all_lengths(void **state)
 }
 
 /* A data stage of the gadget side of Linux has at most 4096 bytes. */
-static void beyond_the_device(void **state)
+TEST(beyond_the_device)
 {
 	static const uint32_t lengths[] = { 4097, 8192, 65535 };
 	int fd = node_open(O_RDWR);
 
-	(void)state;
 	for (unsigned int i = 0; i < 3; i++) {
 		struct mydev_control c = {
 			.request_type = TO_INTERFACE | USB_DIR_IN,
@@ -129,7 +127,7 @@ static void beyond_the_device(void **state)
 }
 
 /* The device has less to say than there is room for. */
-static void short_answer(void **state)
+TEST(short_answer)
 {
 	struct sim_counters counters;
 	int fd = node_open(O_WRONLY);
@@ -140,7 +138,6 @@ static void short_answer(void **state)
 		.data = (uintptr_t)buf,
 	};
 
-	(void)state;
 	memset(buf, GUARD, sizeof(buf));
 	assert_int_equal(try_control(fd, &c), 0);
 	assert_int_equal(c.actual, sizeof(counters));
@@ -153,12 +150,11 @@ static void short_answer(void **state)
 	assert_int_equal(c.actual, 5);
 }
 
-static void refused(void **state)
+TEST(refused)
 {
 	uint64_t count = sim_number("control_refused");
 	int fd = node_open(O_WRONLY);
 
-	(void)state;
 	for (unsigned int i = 0; i < 50; i++) {
 		assert_int_equal(control_in(fd, SIM_REQ_REFUSE, i, buf, 64, PATIENT), EPIPE);
 		assert_int_equal(control_out(fd, SIM_REQ_REFUSE, i, buf, 64, PATIENT), EPIPE);
@@ -215,14 +211,13 @@ static bool by_default(void **state)
 	return took >= 4.99 && took < 5 + PROMPT;
 }
 
-static void slow(void **state)
+TEST(slow)
 {
 	int fd = node_open(O_WRONLY);
 	uint64_t hurried;
 	void *arg = &fd;
 	double begin;
 
-	(void)state;
 	/* In time, then not; FunctionFS needs some to notice that a request is over. */
 	do {
 		hurried = sim_number("control_hurried");
@@ -239,14 +234,13 @@ static void slow(void **state)
 	assert_int_equal(control_check(fd, 1, 64), 0);
 }
 
-static void outside(void **state)
+TEST(outside)
 {
 	int fd = node_open(O_WRONLY);
 	struct mydev_info info = info_of(fd);
 	uint64_t requests = sim_number("control");
 	struct mydev_control c = { .length = 1, .data = (uintptr_t)buf };
 
-	(void)state;
 	for (unsigned int type = 0; type < 256; type++) {
 		unsigned int kind = type & USB_TYPE_MASK, to = type & 0x1f;
 
@@ -272,7 +266,7 @@ static void outside(void **state)
 }
 
 /* There is no other interface. It reaches the device, which does not know it. */
-static void whole_device(void **state)
+TEST(whole_device)
 {
 	int fd = node_open(O_WRONLY);
 	struct mydev_control c = {
@@ -282,7 +276,6 @@ static void whole_device(void **state)
 		.data = (uintptr_t)buf,
 	};
 
-	(void)state;
 	assert_int_equal(strtoul(sysfs("device/../bNumInterfaces"), NULL, 10), 1);
 	assert_int_equal(try_control(fd, &c), EPIPE);
 	c.request_type |= USB_DIR_IN;
@@ -292,7 +285,7 @@ static void whole_device(void **state)
 	assert_int_equal(control_check(fd, 1, 64), 0);
 }
 
-static void wrong_arguments(void **state)
+TEST(wrong_arguments)
 {
 	int fd = node_open(O_RDWR), reader = node_open(O_RDONLY);
 	const struct mydev_control good = {
@@ -304,7 +297,6 @@ static void wrong_arguments(void **state)
 	uint64_t requests = sim_number("control");
 	struct mydev_control c;
 
-	(void)state;
 	for (unsigned int bit = 0; bit < 32; bit++) {
 		c = good;
 		c.flags = 1U << bit;
@@ -337,14 +329,13 @@ static void wrong_arguments(void **state)
 	assert_int_equal(try_control(fd, &c), 0);
 }
 
-static void bad_pointers(void **state)
+TEST(bad_pointers)
 {
 	long page = sysconf(_SC_PAGESIZE);
 	unsigned char *map = private_memory(2 * page);
 	uint64_t bytes, requests;
 	int fd = node_open(O_WRONLY);
 
-	(void)state;
 	assert_return_code(mprotect(map + page, page, PROT_NONE), errno);
 	requests = sim_number("control");
 	bytes = sim_number("control_bytes");
@@ -364,12 +355,11 @@ static void bad_pointers(void **state)
 	munmap(map, 2 * page);
 }
 
-static void no_memory(void **state)
+TEST(no_memory)
 {
 	int fd = node_open(O_WRONLY), refusals = 0;
 	uint64_t errors = sim_number("control_errors");
 
-	(void)state;
 	inject_or_skip();
 	make_pattern(3, 64);
 	for (unsigned int nth = 1; nth < 100; nth++) {
@@ -411,13 +401,12 @@ static int waits(void *arg)
 	return 0;
 }
 
-static void killed(void **state)
+TEST(killed)
 {
 	int fd = node_open(O_WRONLY);
 	struct waiter w = { .fd = fd };
 	uint64_t seed = test_seed();
 
-	(void)state;
 	for (unsigned int i = 0; i < 10; i++) {
 		uint64_t requests = requests_so_far();
 		pid_t pid = spawn(waits, &w);
@@ -454,7 +443,7 @@ static bool unplugged_once(void **state)
 	return told;
 }
 
-static void unplugged(void **state)
+TEST(unplugged)
 {
 	holds_once(unplugged_once, fresh, state);
 }
@@ -525,12 +514,11 @@ static void beside_a_reader(struct waiter *w, unsigned int count, uint64_t round
 	assert_int_equal(stats_of(reader).errors, 0);
 }
 
-static void two_at_once(void **state)
+TEST(two_at_once)
 {
 	struct waiter *w = shared_memory(2 * sizeof(*w));
 	uint64_t errors = sim_number("control_errors");
 
-	(void)state;
 	unplug();
 	plug();
 	for (unsigned int i = 0; i < 2; i++) {
@@ -545,12 +533,11 @@ static void two_at_once(void **state)
 
 /* --- halts ---------------------------------------------------------------------- */
 
-static void other_addresses(void **state)
+TEST(other_addresses)
 {
 	int fd = node_open(O_RDWR);
 	struct mydev_info info = info_of(fd);
 
-	(void)state;
 	for (unsigned int i = 0; i < 512; i++) {
 		if (i != info.ep_in && i != info.ep_out)
 			assert_int_equal(clear_halt(fd, i), EACCES);
@@ -562,7 +549,7 @@ static void other_addresses(void **state)
 }
 
 /* Nobody reads when it stalls, so nobody but us clears it. */
-static void halt_of_in(void **state)
+TEST(halt_of_in)
 {
 	int fd = node_open(O_RDWR);
 	struct mydev_info info = info_of(fd);
@@ -570,7 +557,6 @@ static void halt_of_in(void **state)
 	uint64_t first = next_counter();
 	struct verifier v;
 
-	(void)state;
 	sim_do("stall");
 	await(sim_is("stalled"));
 	assert_int_equal(clear_halt(fd, info.ep_in), 0);
@@ -582,13 +568,12 @@ static void halt_of_in(void **state)
 }
 
 /* The data of a device that refused it is gone; behind that, all is well. */
-static void halt_of_out(void **state)
+TEST(halt_of_out)
 {
 	int fd = node_open(O_WRONLY);
 	struct mydev_info info = info_of(fd);
 	uint64_t taken = sim_number("out_bytes");
 
-	(void)state;
 	sim_do("stall-out");
 	await(!strcmp(sim_text("out_state"), "stalled"));
 	assert_int_equal(clear_halt(fd, info.ep_out), 0);
@@ -607,13 +592,12 @@ static void halt_of_out(void **state)
 	await(sim_number("out_bytes") == taken + 2000);
 }
 
-static void in_the_midst(void **state)
+TEST(in_the_midst)
 {
 	uint64_t taken = sim_number("out_bytes");
 	int fd = node_open(O_WRONLY);
 	struct mydev_info info = info_of(fd);
 
-	(void)state;
 	sim_do("refuse");
 	assert_int_equal(write(fd, buf, 100000), 100000);
 	for (unsigned int i = 0; i < 20; i++)
@@ -624,12 +608,11 @@ static void in_the_midst(void **state)
 	await(sim_number("out_bytes") == taken + 100000);
 }
 
-static void halts_and_a_reader(void **state)
+TEST(halts_and_a_reader)
 {
 	struct waiter *w = shared_memory(2 * sizeof(*w));
 	struct mydev_info info;
 
-	(void)state;
 	unplug();
 	plug();
 	for (unsigned int i = 0; i < 2; i++) {
@@ -668,7 +651,7 @@ static void join_messages(const struct mydev_packet_header *h, void *arg)
 }
 
 /* A stop may come in the middle of a message; its pieces say so. */
-static void halts_and_messages(void **state)
+TEST(halts_and_messages)
 {
 	struct waiter *w = shared_memory(sizeof(*w));
 	struct messages m = { .bytes = 0 };
@@ -677,7 +660,6 @@ static void halts_and_messages(void **state)
 	struct records r;
 	pid_t pid;
 
-	(void)state;
 	w->fd = node_open(O_WRONLY);
 	w->value = info_of(fd).ep_in;
 	w->fn = clears_halts;
@@ -698,12 +680,11 @@ static void halts_and_messages(void **state)
 	munmap(w, sizeof(*w));
 }
 
-static void ended_in_the_midst(void **state)
+TEST(ended_in_the_midst)
 {
 	struct waiter *w = shared_memory(2 * sizeof(*w));
 	uint64_t seed = test_seed();
 
-	(void)state;
 	for (unsigned int round = 0; round < 6; round++) {
 		int fd = node_open(O_RDWR);
 		pid_t pids[2];
@@ -742,12 +723,11 @@ static void ended_in_the_midst(void **state)
 
 /* --- others --------------------------------------------------------------------- */
 
-static void leased(void **state)
+TEST(leased)
 {
 	int owner = node_open(O_WRONLY), other = node_open(O_WRONLY);
 	struct mydev_info info = info_of(owner);
 
-	(void)state;
 	assert_int_equal(lease(owner, MYDEV_LEASE_ACQUIRE, 0), 0);
 	assert_int_equal(control_check(other, 1, 64), EBUSY);
 	assert_int_equal(clear_halt(other, info.ep_in), EBUSY);
@@ -757,11 +737,10 @@ static void leased(void **state)
 	assert_int_equal(control_check(other, 1, 64), 0);
 }
 
-static void revoked(void **state)
+TEST(revoked)
 {
 	int fd = node_open(O_WRONLY);
 
-	(void)state;
 	assert_int_equal(revoke_client(fd, 0), 0);
 	assert_int_equal(control_check(fd, 1, 64), ESTALE);
 	assert_int_equal(clear_halt(fd, 1), ESTALE);
@@ -772,34 +751,39 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PROMISE("vendor and class requests of all lengths, to interface and endpoints",
-			all_lengths),
-		PROMISE("more than the device can do: what it gives, or EPIPE", beyond_the_device),
-		PROMISE("an answer that is shorter than the room for it", short_answer),
-		PROMISE("refused by the device: EPIPE, and the next one works", refused),
-		PROMISE("a slow device: ETIMEDOUT, and the next one works", slow),
+			all_lengths, fresh),
+		PROMISE("more than the device can do: what it gives, or EPIPE", beyond_the_device,
+			fresh),
+		PROMISE("an answer that is shorter than the room for it", short_answer, fresh),
+		PROMISE("refused by the device: EPIPE, and the next one works", refused, fresh),
+		PROMISE("a slow device: ETIMEDOUT, and the next one works", slow, fresh),
 		PROMISE("what would reach outside the interface: EACCES, and nothing is sent",
-			outside),
-		PROMISE("to the device as a whole, where there is no other interface",
-			whole_device),
-		PROMISE("wrong arguments: EINVAL, ERANGE, EBADF", wrong_arguments),
-		PROMISE("data from or to nowhere: EFAULT", bad_pointers),
-		PROMISE("each want of memory is told, and leaves nothing behind", no_memory),
+			outside, fresh),
+		PROMISE("to the device as a whole, where there is no other interface", whole_device,
+			fresh),
+		PROMISE("wrong arguments: EINVAL, ERANGE, EBADF", wrong_arguments, fresh),
+		PROMISE("data from or to nowhere: EFAULT", bad_pointers, fresh),
+		PROMISE("each want of memory is told, and leaves nothing behind", no_memory, fresh),
 		PROMISE("killed while waiting for the device: dead at once, the next one works",
-			killed),
-		PROMISE("unplugged while waiting: ENODEV at once", unplugged),
+			killed, fresh),
+		PROMISE("unplugged while waiting: ENODEV at once", unplugged, fresh),
 		PROMISE("two programs at once get their own answers, a reader all packets",
-			two_at_once),
-		PROMISE("clear halt: EACCES for what is no bulk endpoint of ours", other_addresses),
-		PROMISE("clear halt of IN, where nobody has noticed the stall yet", halt_of_in),
-		PROMISE("clear halt of OUT, before and after somebody has run into it",
-			halt_of_out),
-		PROMISE("clear halt: what waits to be sent is sent afterwards", in_the_midst),
-		PROMISE("clear halt again and again costs a reader nothing", halts_and_a_reader),
+			two_at_once, fresh),
+		PROMISE("clear halt: EACCES for what is no bulk endpoint of ours", other_addresses,
+			fresh),
+		PROMISE("clear halt of IN, where nobody has noticed the stall yet", halt_of_in,
+			fresh),
+		PROMISE("clear halt of OUT, before and after somebody has run into it", halt_of_out,
+			fresh),
+		PROMISE("clear halt: what waits to be sent is sent afterwards", in_the_midst,
+			fresh),
+		PROMISE("clear halt again and again costs a reader nothing", halts_and_a_reader,
+			fresh),
 		PROMISE("clear halt in the midst of messages: their pieces say that they are some",
-			halts_and_messages),
-		PROMISE("killed and unplugged in the midst of requests", ended_in_the_midst),
-		PROMISE("somebody else's lease: EBUSY", leased),
-		PROMISE("a revoked descriptor: ESTALE", revoked),
+			halts_and_messages, fresh),
+		PROMISE("killed and unplugged in the midst of requests", ended_in_the_midst, fresh),
+		PROMISE("somebody else's lease: EBUSY", leased, fresh),
+		PROMISE("a revoked descriptor: ESTALE", revoked, fresh),
 	};
 
 	return run_promises(tests);

@@ -44,14 +44,13 @@ static void starts_not(uint64_t sent)
 	assert_int_equal(sim_number("packets"), sent);
 }
 
-static void looking_starts_nothing(void **state)
+TEST(looking_starts_nothing)
 {
 	uint64_t sent = five_wait();
 	struct mydev_stats s;
 	int fd = node_open(O_RDWR);
 	char text[1024];
 
-	(void)state;
 	assert_true(info_of(fd).transfers > 0);
 	s = stats_of(fd);
 	assert_int_equal(s.state, MYDEV_STATE_IDLE);
@@ -66,66 +65,61 @@ static void looking_starts_nothing(void **state)
 	starts_not(sent);
 }
 
-static void read_starts(void **state)
+TEST(read_starts)
 {
 	uint64_t sent = five_wait();
 	int fd = node_open(O_RDONLY | O_NONBLOCK);
 
-	(void)state;
 	/* The device may be as quick as that. */
 	if (read(fd, buf, 1) != 1)
 		assert_int_equal(errno, EAGAIN);
 	starts(sent);
 }
 
-static void poll_starts(void **state)
+TEST(poll_starts)
 {
 	uint64_t sent = five_wait();
 	struct pollfd p = { .fd = node_open(O_RDONLY), .events = POLLIN };
 
-	(void)state;
 	assert_return_code(poll(&p, 1, 0), errno);
 	starts(sent);
 	assert_int_equal(poll(&p, 1, 20000), 1);
 }
 
-static void select_starts(void **state)
+TEST(select_starts)
 {
 	uint64_t sent = five_wait();
 	struct timeval zero = { 0 };
 	int fd = node_open(O_RDONLY);
 	fd_set set;
 
-	(void)state;
 	FD_ZERO(&set);
 	FD_SET(fd, &set);
 	assert_return_code(select(fd + 1, &set, NULL, NULL, &zero), errno);
 	starts(sent);
 }
 
-static void epoll_starts(void **state)
+TEST(epoll_starts)
 {
 	uint64_t sent = five_wait();
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
 	int ep = epoll_create1(EPOLL_CLOEXEC);
 
-	(void)state;
 	assert_return_code(epoll_ctl(ep, EPOLL_CTL_ADD, node_open(O_RDONLY), &ev), errno);
 	starts(sent);
 }
 
-static void sigio_starts(void **state)
+TEST(sigio_starts)
 {
 	uint64_t sent = five_wait();
 	int fd = node_open(O_RDONLY);
 
-	(void)state;
 	/* No owner is set, so no signal is sent. */
 	assert_return_code(fcntl(fd, F_SETFL, O_ASYNC), errno);
 	starts(sent);
 }
 
-static void other_events_start_nothing(void **state)
+TEST(other_events_start_nothing)
 {
 	uint64_t sent = five_wait();
 	int fd = node_open(O_RDWR);
@@ -133,7 +127,6 @@ static void other_events_start_nothing(void **state)
 	struct pollfd p[] = { { .fd = fd, .events = POLLOUT }, { .fd = fd, .events = 0 } };
 	struct epoll_event ev = { .events = EPOLLOUT | EPOLLHUP };
 
-	(void)state;
 	assert_int_equal(poll(&p[1], 1, 0), 0);
 	poll(&p[0], 1, 0);
 	assert_false(p[0].revents & (POLLIN | POLLERR | POLLHUP));
@@ -141,25 +134,23 @@ static void other_events_start_nothing(void **state)
 	starts_not(sent);
 }
 
-static void write_only_starts_nothing(void **state)
+TEST(write_only_starts_nothing)
 {
 	uint64_t sent = five_wait();
 	int fd = node_open(O_WRONLY);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-	(void)state;
 	assert_errno(read(fd, buf, 1), EBADF);
 	assert_int_equal(poll(&p, 1, 0), 0);
 	starts_not(sent);
 }
 
-static void all_transfers_in_flight(void **state)
+TEST(all_transfers_in_flight)
 {
 	int fd = node_open(O_RDONLY | O_NONBLOCK);
 	struct mydev_info info = info_of(fd);
 	struct mydev_stats s;
 
-	(void)state;
 	/* What the issue wants at this speed: at least 1 MiB asked for. */
 	assert_int_equal(info.speed, MYDEV_SPEED_SUPER);
 	assert_true((uint64_t)info.transfers * info.transfer_size >= 1 << 20);
@@ -181,14 +172,13 @@ static void all_transfers_in_flight(void **state)
 	assert_int_equal(stats_of(fd).free_buffers, info.pool_buffers - info.transfers);
 }
 
-static void stops_with_the_last_asker(void **state)
+TEST(stops_with_the_last_asker)
 {
 	int idle = node_open(O_RDONLY), one = node_open(O_RDONLY), two = node_open(O_RDONLY);
 	uint64_t first = next_counter();
 	struct mydev_stats s;
 	struct verifier v;
 
-	(void)state;
 	/* Fewer than there are buffers, so the idle one can keep them all. */
 	feed(40, "9000");
 	verify_from(&v, first);
@@ -216,13 +206,12 @@ static void stops_with_the_last_asker(void **state)
  * 2048 bytes are two full packets of the bus: the transfer waits for more, and
  * is cut short. What it has received already is the members'.
  */
-static void stops_in_mid_transfer(void **state)
+TEST(stops_in_mid_transfer)
 {
 	int idle = node_open(O_RDONLY);
 	uint64_t first = next_counter(), sent = sim_number("packets");
 	struct verifier v;
 
-	(void)state;
 	for (int i = 1; i <= 5; i++) {
 		int fd = node_open(O_RDONLY | O_NONBLOCK);
 
@@ -240,14 +229,13 @@ static void stops_in_mid_transfer(void **state)
 	assert_int_equal(stats_of(idle).client_lost_packets, 0);
 }
 
-static void member_from_open_on(void **state)
+TEST(member_from_open_on)
 {
 	struct verifier v, w;
 	int early = node_open(O_RDONLY), late;
 	uint64_t first = next_counter();
 	int busy = node_open(O_RDONLY);
 
-	(void)state;
 	verify_from(&v, first);
 	feed(60, "2000");
 	take_packets(busy, &v, 60, 2000);
@@ -266,21 +254,23 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PROMISE("open, ioctl, fdinfo, sysfs and close do not start the device",
-			looking_starts_nothing),
-		PROMISE("read starts it", read_starts),
-		PROMISE("poll for input starts it", poll_starts),
-		PROMISE("select for input starts it", select_starts),
-		PROMISE("epoll_ctl for input starts it", epoll_starts),
-		PROMISE("O_ASYNC starts it", sigio_starts),
-		PROMISE("poll for other events does not", other_events_start_nothing),
-		PROMISE("a write-only descriptor cannot start it", write_only_starts_nothing),
-		PROMISE("all transfers are in flight while it runs", all_transfers_in_flight),
+			looking_starts_nothing, fresh),
+		PROMISE("read starts it", read_starts, fresh),
+		PROMISE("poll for input starts it", poll_starts, fresh),
+		PROMISE("select for input starts it", select_starts, fresh),
+		PROMISE("epoll_ctl for input starts it", epoll_starts, fresh),
+		PROMISE("O_ASYNC starts it", sigio_starts, fresh),
+		PROMISE("poll for other events does not", other_events_start_nothing, fresh),
+		PROMISE("a write-only descriptor cannot start it", write_only_starts_nothing,
+			fresh),
+		PROMISE("all transfers are in flight while it runs", all_transfers_in_flight,
+			fresh),
 		PROMISE("it stops with the last that asked, and nothing is missing",
-			stops_with_the_last_asker),
+			stops_with_the_last_asker, fresh),
 		PROMISE("it stops in mid-transfer and goes on, and no byte is missing",
-			stops_in_mid_transfer),
+			stops_in_mid_transfer, fresh),
 		PROMISE("a member gets what arrives from open() on, and nothing older",
-			member_from_open_on),
+			member_from_open_on, fresh),
 	};
 
 	return run_promises(tests);

@@ -27,14 +27,13 @@ static void read_both(int one, struct verifier *v, int two, struct verifier *w)
 	take_packets(two, w, 1, 5000);
 }
 
-static void stall_in_stream(void **state)
+TEST(stall_in_stream)
 {
 	int fd = open_asking(), other = open_asking();
 	uint64_t halts = sim_number("halts"), first = next_counter();
 	struct mydev_stats before = stats_of(fd), after;
 	struct verifier v, w;
 
-	(void)state;
 	assert_return_code(fcntl(fd, F_SETFL, 0), errno);
 	assert_return_code(fcntl(other, F_SETFL, 0), errno);
 	verify_from(&v, first);
@@ -59,14 +58,13 @@ static void stall_in_stream(void **state)
 	assert_true(identity_holds(&after));
 }
 
-static void stall_while_quiet(void **state)
+TEST(stall_while_quiet)
 {
 	int fd = open_asking();
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	struct mydev_stats before = stats_of(fd);
 	struct verifier v;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	sim_do("stall");
 	await(stats_of(fd).stalls == before.stalls + 1);
@@ -85,14 +83,13 @@ static int lines_allowed(double seconds)
 }
 
 /* Many, one after the other: each is an incident of its own, none adds up. */
-static void many_stalls(void **state)
+TEST(many_stalls)
 {
 	int fd = node_open(O_RDONLY), log = log_open();
 	uint64_t stalls = stats_of(fd).stalls;
 	double begin = now();
 	struct verifier v;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	/* More than the log may have lines, unless the machine is too slow for that. */
 	for (int i = 1; i <= 30 || (i <= 80 && i <= lines_allowed(now() - begin)); i++) {
@@ -113,7 +110,7 @@ static int read_until_error(void *arg)
 	return errno;
 }
 
-static void stall_for_good(void **state)
+TEST(stall_for_good)
 {
 	int one = open_asking(), two = open_asking(), three = node_open(O_RDONLY), late;
 	int log = log_open();
@@ -123,7 +120,6 @@ static void stall_for_good(void **state)
 	struct verifier v;
 	pid_t blocked;
 
-	(void)state;
 	feed(20, "1000");
 	await(stats_of(one).client_queued_packets == 20);
 	assert_int_equal(read(two, buf, sizeof(buf)), 20000);
@@ -177,11 +173,10 @@ static void stall_for_good(void **state)
 }
 
 /* Nobody waits for the end of the tries: close() ends them. */
-static void closed_while_recovering(void **state)
+TEST(closed_while_recovering)
 {
 	struct verifier v;
 
-	(void)state;
 	for (int i = 0; i < 10; i++) {
 		int fd = open_asking();
 		uint64_t errors = stats_of(fd).errors;
@@ -200,11 +195,10 @@ static void closed_while_recovering(void **state)
 	}
 }
 
-static void unplugged_while_failing(void **state)
+TEST(unplugged_while_failing)
 {
 	int fd;
 
-	(void)state;
 	for (int i = 0; i < 4; i++) {
 		fd = open_asking();
 		sim_do("stall-always on");
@@ -246,7 +240,7 @@ static void note_place(const struct mydev_packet_header *h, void *arg)
  * An event stands where it was, also behind a gap. What a full client loses that drops the
  * newest is one gap, and what happened meanwhile is lost with it.
  */
-static void event_behind_gap(void **state)
+TEST(event_behind_gap)
 {
 	int fd = node_open(O_RDONLY | O_NONBLOCK), newest = node_open(O_RDONLY | O_NONBLOCK);
 	int watcher = open_asking();
@@ -254,7 +248,6 @@ static void event_behind_gap(void **state)
 	struct records r;
 	uint64_t s, stalls;
 
-	(void)state;
 	configure(watcher, .policy = MYDEV_POLICY_DROP_OLDEST);
 	configure(fd, .mode = MYDEV_MODE_PACKET, .policy = MYDEV_POLICY_DROP_OLDEST,
 		  .queue_depth = 6);
@@ -295,14 +288,13 @@ static void event_behind_gap(void **state)
 }
 
 /* Who opens after the end of a stream has had no part in its error. */
-static void event_of_others(void **state)
+TEST(event_of_others)
 {
 	struct order order = { .n = 0 };
 	int fd = open_asking();
 	struct records r;
 	uint64_t stalls;
 
-	(void)state;
 	sim_do("stall-always on");
 	await(stats_of(fd).state == MYDEV_STATE_FAILED);
 	close(fd);
@@ -325,9 +317,8 @@ static void event_of_others(void **state)
 }
 
 /* The transfers that an unplug takes back have not failed. */
-static void unplug_is_no_error(void **state)
+TEST(unplug_is_no_error)
 {
-	(void)state;
 	for (unsigned int i = 0; i < 5; i++) {
 		int fd = open_asking();
 		uint64_t errors;
@@ -387,7 +378,7 @@ static void drain_stream(int fd, struct verifier *v)
  * that fails in his read() can be the one of the host controller. In the end
  * each allocation and each copy of reads of one to four records has failed once.
  */
-static void submit_fails(void **state)
+TEST(submit_fails)
 {
 	int fd, stream;
 	uint64_t first = next_counter();
@@ -396,7 +387,6 @@ static void submit_fails(void **state)
 	struct verifier v;
 	struct records r;
 
-	(void)state;
 	inject_or_skip();
 	set_geometry(4, 4096, BUFFERS);
 	fd = open_asking();
@@ -463,24 +453,25 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PROMISE("stalls in the stream: no packet lost or repeated, each counted",
-			stall_in_stream),
+			stall_in_stream, fresh),
 		PROMISE("a stall while the device is quiet is no event for readers",
-			stall_while_quiet),
-		PROMISE("30 stalls do not end the stream and do not fill the log", many_stalls),
+			stall_while_quiet, fresh),
+		PROMISE("30 stalls do not end the stream and do not fill the log", many_stalls,
+			fresh),
 		PROMISE("a stall for good: drained, then EIO for all; a new open starts anew",
-			stall_for_good),
+			stall_for_good, fresh),
 		PROMISE("closing during recovery, and a good start after it",
-			closed_while_recovering),
+			closed_while_recovering, fresh),
 		PROMISE("unplugged during recovery and after failure: ENODEV",
-			unplugged_while_failing),
-		PROMISE_DEFAULTS("an event behind a gap, in its place; or in the gap",
-				 event_behind_gap),
-		PROMISE_DEFAULTS("an error is no event for who opens after its stream has ended",
-				 event_of_others),
-		PROMISE("transfers that an unplug takes back are no errors", unplug_is_no_error),
-		PROMISE_DEFAULTS(
-			"a transfer is not submitted: an event of the error in its place, all data",
-			submit_fails),
+			unplugged_while_failing, fresh),
+		PROMISE("an event behind a gap, in its place; or in the gap", event_behind_gap,
+			fresh_defaults),
+		PROMISE("an error is no event for who opens after its stream has ended",
+			event_of_others, fresh_defaults),
+		PROMISE("transfers that an unplug takes back are no errors", unplug_is_no_error,
+			fresh),
+		PROMISE("a transfer is not submitted: an event of the error in its place, all data",
+			submit_fails, fresh_defaults),
 	};
 
 	return run_promises(tests);

@@ -73,15 +73,13 @@ static void all_get_everything(int count)
 	}
 }
 
-static void three_clients(void **state)
+TEST(three_clients)
 {
-	(void)state;
 	all_get_everything(3);
 }
 
-static void eight_clients(void **state)
+TEST(eight_clients)
 {
-	(void)state;
 	all_get_everything(8);
 }
 
@@ -113,13 +111,12 @@ static uint64_t stop_ring(int slow, int fast, struct verifier *v, uint64_t first
 	return info.pool_buffers;
 }
 
-static void slow_reader_slows_device(void **state)
+TEST(slow_reader_slows_device)
 {
 	int slow = node_open(O_RDONLY), fast = node_open(O_RDONLY);
 	uint64_t first = next_counter(), stops = stats_of(slow).ring_stops, pool;
 	struct verifier v, w;
 
-	(void)state;
 	pool = stop_ring(slow, fast, &v, first);
 	assert_int_equal(stats_of(slow).ring_stops, stops + 1);
 	assert_int_equal(stats_of(slow).state, MYDEV_STATE_RUNNING);
@@ -136,14 +133,13 @@ static void slow_reader_slows_device(void **state)
 	assert_int_equal(stats_of(fast).client_lost_packets, 0);
 }
 
-static void partial_read_frees_nothing(void **state)
+TEST(partial_read_frees_nothing)
 {
 	int slow = node_open(O_RDONLY), fast = node_open(O_RDONLY);
 	uint64_t first = next_counter();
 	struct verifier v, w;
 	uint64_t sent;
 
-	(void)state;
 	stop_ring(slow, fast, &v, first);
 	sent = sim_number("packets");
 	/* The second half of the packet is still wanted. */
@@ -155,7 +151,7 @@ static void partial_read_frees_nothing(void **state)
 	await(sim_number("packets") == sent + 1);
 }
 
-static void idle_member_loses_alone(void **state)
+TEST(idle_member_loses_alone)
 {
 	uint64_t bytes = slow_lane() ? 16 << 20 : 100 << 20;
 	int idle = node_open(O_RDONLY), busy = node_open(O_RDONLY);
@@ -163,7 +159,6 @@ static void idle_member_loses_alone(void **state)
 	struct mydev_stats s;
 	struct verifier v;
 
-	(void)state;
 	verify_from(&v, first);
 	feed_forever("30000");
 	while (v.bytes < bytes)
@@ -197,12 +192,11 @@ static void idle_member_loses_alone(void **state)
 	assert_int_equal(stats_of(idle).client_lost_packets, s.client_lost_packets);
 }
 
-static void counters_add_up(void **state)
+TEST(counters_add_up)
 {
 	int fds[3], takes[3] = { 1, 1500, 65536 };
 	struct mydev_stats s[3];
 
-	(void)state;
 	for (int i = 0; i < 3; i++) {
 		fds[i] = node_open(O_RDONLY | O_NONBLOCK);
 		assert_errno(read(fds[i], buf, 1), EAGAIN);
@@ -242,7 +236,7 @@ static int hold_everything(void *arg)
 		pause();
 }
 
-static void killed_holder(void **state)
+TEST(killed_holder)
 {
 	struct reader r = { 0 };
 	int fast = node_open(O_RDONLY), idle;
@@ -251,7 +245,6 @@ static void killed_holder(void **state)
 	struct verifier v;
 	pid_t pid;
 
-	(void)state;
 	r.fd = node_open(O_RDONLY);
 	pid = spawn(hold_everything, &r);
 	/* Now it is the child's alone. */
@@ -279,12 +272,11 @@ static void killed_holder(void **state)
 	assert_int_equal(stats_of(idle).free_buffers, info.pool_buffers);
 }
 
-static void too_many_clients(void **state)
+TEST(too_many_clients)
 {
 	int fd = node_open(O_RDONLY), last = -1;
 	unsigned int max = info_of(fd).max_clients;
 
-	(void)state;
 	for (unsigned int i = 1; i < max; i++)
 		last = node_open(i % 8 ? O_WRONLY : O_RDONLY);
 	assert_int_equal(sysfs_number("clients"), max);
@@ -298,17 +290,19 @@ static void too_many_clients(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE("3 clients at different speeds get every packet in order", three_clients),
-		PROMISE("8 clients at different speeds get every packet in order", eight_clients),
+		PROMISE("3 clients at different speeds get every packet in order", three_clients,
+			fresh),
+		PROMISE("8 clients at different speeds get every packet in order", eight_clients,
+			fresh),
 		PROMISE("a slow reader slows the device, and nobody loses",
-			slow_reader_slows_device),
-		PROMISE("a packet read in part is still held", partial_read_frees_nothing),
+			slow_reader_slows_device, fresh),
+		PROMISE("a packet read in part is still held", partial_read_frees_nothing, fresh),
 		PROMISE("a member that never asks holds up nobody, and is told once what it lost",
-			idle_member_loses_alone),
+			idle_member_loses_alone, fresh),
 		PROMISE("offered = read + lost + queued, in packets and bytes, at any time",
-			counters_add_up),
-		PROMISE("a killed client gives back all that it held", killed_holder),
-		PROMISE("one client more than info.max_clients is EBUSY", too_many_clients),
+			counters_add_up, fresh),
+		PROMISE("a killed client gives back all that it held", killed_holder, fresh),
+		PROMISE("one client more than info.max_clients is EBUSY", too_many_clients, fresh),
 	};
 
 	return run_promises(tests);

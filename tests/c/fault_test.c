@@ -45,11 +45,10 @@ static int read_interrupted(void *arg)
 	return !(read(shared->fd, buf, sizeof(buf)) == -1 && errno == EINTR);
 }
 
-static void interrupted(void **state)
+TEST(interrupted)
 {
 	pid_t pid;
 
-	(void)state;
 	share(O_RDONLY);
 	pid = spawn(read_interrupted, NULL);
 	await_sleeping(pid);
@@ -71,11 +70,10 @@ static int read_restarted(void *arg)
 	return read_packets(shared->fd, &v, 1, 1000) != NULL;
 }
 
-static void restarted(void **state)
+TEST(restarted)
 {
 	pid_t pid;
 
-	(void)state;
 	share(O_RDONLY);
 	pid = spawn(read_restarted, NULL);
 	await_sleeping(pid);
@@ -87,11 +85,10 @@ static void restarted(void **state)
 }
 
 /* Waits for another reader of the same open file, not for data. */
-static void interrupted_in_line(void **state)
+TEST(interrupted_in_line)
 {
 	pid_t first, second;
 
-	(void)state;
 	share(O_RDONLY);
 	first = spawn(read_restarted, NULL);
 	await_sleeping(first);
@@ -103,11 +100,10 @@ static void interrupted_in_line(void **state)
 	assert_int_equal(reap(first, 10), 0);
 }
 
-static void killed(void **state)
+TEST(killed)
 {
 	pid_t pid;
 
-	(void)state;
 	share(O_RDONLY);
 	pid = spawn(read_restarted, NULL);
 	close(shared->fd);
@@ -130,7 +126,7 @@ static char *pages_with_end(size_t pages)
 	return map + pages * size;
 }
 
-static void nothing_writable(void **state)
+TEST(nothing_writable)
 {
 	/* Nothing is mapped at 0, and only the kernel where a pointer ends. */
 	static const long nowhere[] = { 0, -4096 };
@@ -138,7 +134,6 @@ static void nothing_writable(void **state)
 	struct mydev_stats s;
 	struct verifier v;
 
-	(void)state;
 	share(O_RDONLY);
 	feed(3, "1000");
 	/* Waits for data first, so there is something to lose. */
@@ -161,12 +156,11 @@ static void read_before(struct verifier *v, char *end, size_t room)
 	assert_int_equal(stats_of(shared->fd).client_read_bytes, v->bytes);
 }
 
-static void tail_not_writable(void **state)
+TEST(tail_not_writable)
 {
 	char *end = pages_with_end(8);
 	struct verifier v;
 
-	(void)state;
 	share(O_RDONLY | O_NONBLOCK);
 	verify_from(&v, shared->first);
 	assert_errno(read(shared->fd, buf, 1), EAGAIN);
@@ -183,14 +177,13 @@ static void tail_not_writable(void **state)
 	assert_int_equal(stats_of(shared->fd).client_read_packets, 40);
 }
 
-static void middle_not_writable(void **state)
+TEST(middle_not_writable)
 {
 	char *end = pages_with_end(1);
 	struct iovec iov[3] = { { buf, 700 }, { end, 100 }, { buf + 700, 1000 } };
 	struct verifier v;
 	ssize_t n;
 
-	(void)state;
 	share(O_RDONLY | O_NONBLOCK);
 	verify_from(&v, shared->first);
 	assert_errno(read(shared->fd, buf, 1), EAGAIN);
@@ -205,15 +198,15 @@ static void middle_not_writable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE("a signal ends a read that waits: EINTR", interrupted),
-		PROMISE("with SA_RESTART the read goes on and returns data", restarted),
-		PROMISE("a signal ends the wait for another reader", interrupted_in_line),
-		PROMISE("SIGKILL ends a read that waits, and the device stops", killed),
+		PROMISE("a signal ends a read that waits: EINTR", interrupted, fresh),
+		PROMISE("with SA_RESTART the read goes on and returns data", restarted, fresh),
+		PROMISE("a signal ends the wait for another reader", interrupted_in_line, fresh),
+		PROMISE("SIGKILL ends a read that waits, and the device stops", killed, fresh),
 		PROMISE("a buffer that cannot be written to: EFAULT, nothing lost",
-			nothing_writable),
+			nothing_writable, fresh),
 		PROMISE("a fault on the way: what was copied is returned, the rest comes next",
-			tail_not_writable),
-		PROMISE("a fault in the middle of a readv", middle_not_writable),
+			tail_not_writable, fresh),
+		PROMISE("a fault in the middle of a readv", middle_not_writable, fresh),
 	};
 
 	return run_promises(tests);

@@ -59,12 +59,11 @@ static void expect_ring(uint32_t transfers, uint32_t size, uint32_t buffers)
 	close(fd);
 }
 
-static void by_ioctl(void **state)
+TEST(by_ioctl)
 {
 	int fd = node_open(O_RDWR);
 	struct mydev_geometry g = geometry_of(fd);
 
-	(void)state;
 	assert_true(info_of(fd).features & MYDEV_FEATURE_GEOMETRY);
 	expect_geometry(fd, g.transfers, g.transfer_size, g.pool_bytes / g.transfer_size);
 	g = wish(5, 4096, 40 * 4096);
@@ -87,11 +86,10 @@ static void by_ioctl(void **state)
 	expect_geometry(node_open(O_RDONLY), 16, 2048, 64);
 }
 
-static void by_sysfs(void **state)
+TEST(by_sysfs)
 {
 	int fd = node_open(O_RDONLY);
 
-	(void)state;
 	assert_int_equal(sysfs_write("transfers", "7"), 0);
 	assert_int_equal(sysfs_write("transfer_size", "3072"), 0);
 	assert_int_equal(sysfs_write("pool_bytes", "92160"), 0);
@@ -101,12 +99,11 @@ static void by_sysfs(void **state)
 	expect_ring(7, 3072, 30);
 }
 
-static void smallest_and_largest(void **state)
+TEST(smallest_and_largest)
 {
 	int fd = node_open(O_RDWR);
 	struct mydev_geometry g, max = geometry_of(fd);
 
-	(void)state;
 	g = wish(1, 1024, 3 * 1024);
 	assert_int_equal(try_geometry(fd, &g), 0);
 	expect_geometry(fd, 1, 1024, 3);
@@ -127,19 +124,18 @@ static void smallest_and_largest(void **state)
 	expect_ring(4, max.max_transfer_size, max.max_pool_bytes / max.max_transfer_size);
 }
 
-static void rounded_down(void **state)
+TEST(rounded_down)
 {
 	int fd = node_open(O_RDWR);
 	struct mydev_geometry g = wish(4, 4096 + 1023, 10 * 4096 + 4095);
 
-	(void)state;
 	assert_int_equal(try_geometry(fd, &g), 0);
 	assert_int_equal(g.transfer_size, 4096);
 	assert_int_equal(g.pool_bytes, 10 * 4096);
 	expect_geometry(fd, 4, 4096, 10);
 }
 
-static void beyond_limits(void **state)
+TEST(beyond_limits)
 {
 	int fd = node_open(O_RDWR);
 	struct mydev_geometry old = geometry_of(fd);
@@ -158,7 +154,6 @@ static void beyond_limits(void **state)
 		wish(old.max_transfers, old.max_transfer_size, old.max_pool_bytes * 2),
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct mydev_geometry g = bad[i];
 
@@ -172,7 +167,7 @@ static void beyond_limits(void **state)
 }
 
 /* Who writes to a file gets no structure back: the log tells the limits. */
-static void beyond_limits_in_sysfs(void **state)
+TEST(beyond_limits_in_sysfs)
 {
 	int fd = node_open(O_RDWR), log = log_open();
 	struct mydev_geometry old = geometry_of(fd);
@@ -185,7 +180,6 @@ static void beyond_limits_in_sysfs(void **state)
 		{ "pool_bytes", old.max_pool_bytes },
 	};
 
-	(void)state;
 	for (int i = 0; i < 3; i++) {
 		const char *attribute = limits[i].attribute;
 		char number[32], limit[32];
@@ -205,7 +199,7 @@ static void beyond_limits_in_sysfs(void **state)
 	expect_geometry(fd, old.transfers, old.transfer_size, old.pool_bytes / old.transfer_size);
 }
 
-static void bad_arguments(void **state)
+TEST(bad_arguments)
 {
 	int fd = node_open(O_RDWR), reader = node_open(O_RDONLY);
 	struct mydev_geometry old = geometry_of(fd), g;
@@ -214,7 +208,6 @@ static void bad_arguments(void **state)
 		uint64_t tail;
 	} more = { .g = wish(4, 4096, 1 << 20) };
 
-	(void)state;
 	g = wish(4, 4096, 1 << 20);
 	assert_int_equal(try_geometry(reader, &g), EBADF);
 	g.size--;
@@ -249,7 +242,7 @@ static int try_log(int fd, uint32_t entries, struct mydev_geometry *g)
 	return try_geometry(fd, g);
 }
 
-static void log_entries(void **state)
+TEST(log_entries)
 {
 	static const struct {
 		uint32_t wanted;
@@ -258,7 +251,6 @@ static void log_entries(void **state)
 	int fd = node_open(O_RDWR);
 	struct mydev_geometry g, old = geometry_of(fd);
 
-	(void)state;
 	assert_in_range(old.log_entries, 512, old.max_log_entries);
 	expect_log(fd, old.log_entries);
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
@@ -276,13 +268,12 @@ static void log_entries(void **state)
 	expect_ring(old.transfers, old.transfer_size, old.pool_bytes / old.transfer_size);
 }
 
-static void log_entries_beyond_limits(void **state)
+TEST(log_entries_beyond_limits)
 {
 	int fd = node_open(O_RDWR);
 	struct mydev_geometry g, old = geometry_of(fd);
 	const uint32_t bad[] = { 1, 2, 511, old.max_log_entries + 1, UINT_MAX };
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		assert_int_equal(try_log(fd, bad[i], &g), ERANGE);
 		assert_int_equal(g.max_log_entries, old.max_log_entries);
@@ -292,12 +283,11 @@ static void log_entries_beyond_limits(void **state)
 }
 
 /* By 0, packets of 64 bytes fill the pool first, where the limit allows it. */
-static void log_entries_by_default(void **state)
+TEST(log_entries_by_default)
 {
 	int fd = node_open(O_RDWR);
 	struct mydev_geometry g = wish(4, 4096, 1 << 20);
 
-	(void)state;
 	assert_int_equal(try_geometry(fd, &g), 0);
 	assert_in_range(g.log_entries, (1 << 20) / 64, 2 * (1 << 20) / 64);
 	g = wish(4, 4096, g.max_pool_bytes);
@@ -306,14 +296,13 @@ static void log_entries_by_default(void **state)
 }
 
 /* Nobody's stream is cut by it. */
-static void busy(void **state)
+TEST(busy)
 {
 	int writer = node_open(O_WRONLY), fd = node_open(O_RDONLY), idle = node_open(O_RDONLY);
 	struct mydev_geometry old = geometry_of(writer), g = wish(4, 4096, 1 << 20);
 	uint64_t first = next_counter();
 	struct verifier v;
 
-	(void)state;
 	ask(fd);
 	assert_int_equal(try_geometry(writer, &g), EBUSY);
 	assert_int_equal(sysfs_write("transfers", "4"), EBUSY);
@@ -337,14 +326,13 @@ static void busy(void **state)
 }
 
 /* A few small packets share one buffer, which is in use none the less. */
-static void busy_with_small_packets(void **state)
+TEST(busy_with_small_packets)
 {
 	int writer = node_open(O_WRONLY), idle = node_open(O_RDONLY), asker = node_open(O_RDONLY);
 	struct mydev_geometry g = wish(4, 4096, 1 << 20);
 	uint64_t first = next_counter();
 	struct verifier v;
 
-	(void)state;
 	ask(asker);
 	feed(5, "100");
 	await_queued(idle, 5);
@@ -357,13 +345,12 @@ static void busy_with_small_packets(void **state)
 	assert_int_equal(try_geometry(writer, &g), 0);
 }
 
-static void no_memory(void **state)
+TEST(no_memory)
 {
 	int fd, failures = 0, spared = 0;
 	struct mydev_geometry old, g;
 	struct verifier v;
 
-	(void)state;
 	inject_or_skip();
 	fd = node_open(O_RDWR);
 	old = geometry_of(fd);
@@ -397,12 +384,11 @@ static void no_memory(void **state)
 }
 
 /* A device that was unplugged has no ring to be set. */
-static void unplugged(void **state)
+TEST(unplugged)
 {
 	int fd = node_open(O_RDWR);
 	struct mydev_geometry g = wish(4, 4096, 1 << 20);
 
-	(void)state;
 	unplug();
 	assert_int_equal(try_geometry(fd, &g), ENODEV);
 	assert_true(geometry_of(fd).transfers > 0);
@@ -411,27 +397,32 @@ static void unplugged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_DEFAULTS("set by ioctl: in force at once, and the ring is so", by_ioctl),
-		PROMISE_DEFAULTS("set in sysfs: the same", by_sysfs),
-		PROMISE_DEFAULTS("the smallest and the largest ring carry the stream",
-				 smallest_and_largest),
-		PROMISE_DEFAULTS("sizes are rounded down to what the bus can take", rounded_down),
-		PROMISE_DEFAULTS("beyond a limit: ERANGE, limits told, nothing changed",
-				 beyond_limits),
-		PROMISE_DEFAULTS("the same in sysfs: ERANGE, limits told in the log",
-				 beyond_limits_in_sysfs),
-		PROMISE_DEFAULTS("entries of the log: a power of two, in force at once",
-				 log_entries),
-		PROMISE_DEFAULTS("entries of the log beyond a limit: ERANGE, limit told",
-				 log_entries_beyond_limits),
-		PROMISE_DEFAULTS("entries of the log: 0 is as many as the pool has room for",
-				 log_entries_by_default),
-		PROMISE_DEFAULTS("bad arguments: each its errno, nothing changed", bad_arguments),
-		PROMISE_DEFAULTS("EBUSY while somebody asks for data or has some queued", busy),
-		PROMISE_DEFAULTS("EBUSY while somebody has only small packets queued",
-				 busy_with_small_packets),
-		PROMISE_DEFAULTS("no memory: ENOMEM, and the old ring still works", no_memory),
-		PROMISE_DEFAULTS("after an unplug: ENODEV", unplugged),
+		PROMISE("set by ioctl: in force at once, and the ring is so", by_ioctl,
+			fresh_defaults),
+		PROMISE("set in sysfs: the same", by_sysfs, fresh_defaults),
+		PROMISE("the smallest and the largest ring carry the stream", smallest_and_largest,
+			fresh_defaults),
+		PROMISE("sizes are rounded down to what the bus can take", rounded_down,
+			fresh_defaults),
+		PROMISE("beyond a limit: ERANGE, limits told, nothing changed", beyond_limits,
+			fresh_defaults),
+		PROMISE("the same in sysfs: ERANGE, limits told in the log", beyond_limits_in_sysfs,
+			fresh_defaults),
+		PROMISE("entries of the log: a power of two, in force at once", log_entries,
+			fresh_defaults),
+		PROMISE("entries of the log beyond a limit: ERANGE, limit told",
+			log_entries_beyond_limits, fresh_defaults),
+		PROMISE("entries of the log: 0 is as many as the pool has room for",
+			log_entries_by_default, fresh_defaults),
+		PROMISE("bad arguments: each its errno, nothing changed", bad_arguments,
+			fresh_defaults),
+		PROMISE("EBUSY while somebody asks for data or has some queued", busy,
+			fresh_defaults),
+		PROMISE("EBUSY while somebody has only small packets queued",
+			busy_with_small_packets, fresh_defaults),
+		PROMISE("no memory: ENOMEM, and the old ring still works", no_memory,
+			fresh_defaults),
+		PROMISE("after an unplug: ENODEV", unplugged, fresh_defaults),
 	};
 
 	return run_promises(tests);

@@ -21,8 +21,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,17 +30,13 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include <linux/mydev.h>
 
+#include "promise.h"
 #include "sim/verify.h"
 
 /* What fail() and fail_msg() end in; cmocka does not say that it ends there. */
 void _fail(const char *const file, const int line) __attribute__((noreturn));
-
-/* A promise in words and the function that tests it, from a fresh() state. */
-#define PROMISE(_words, _fn) { _words, _fn, fresh, NULL, NULL }
 
 /* All tests of a program, as an initialised array. */
 #define run_promises(_tests) (tests_begin(), cmocka_run_group_tests(_tests, NULL, tests_end))

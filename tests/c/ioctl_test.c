@@ -57,12 +57,11 @@ static uint32_t size_in(const char *arg)
 	return size;
 }
 
-static void too_small(void **state)
+TEST(too_small)
 {
 	static const uint32_t sizes[] = { 0, 1, 3, 4, 7 };
 	int fd = node_open(O_RDWR);
 
-	(void)state;
 	for (unsigned int i = 0; i < REQUESTS; i++) {
 		const struct request *r = &requests[i];
 
@@ -82,13 +81,12 @@ static void too_small(void **state)
 	}
 }
 
-static void larger(void **state)
+TEST(larger)
 {
 	int fd = node_open(O_RDONLY);
 	long page = sysconf(_SC_PAGESIZE);
 	char *arg;
 
-	(void)state;
 	for_each_getter(r)
 	{
 		/* A program of the future: what it does not use yet is zero. */
@@ -120,12 +118,11 @@ static void larger(void **state)
 	}
 }
 
-static void reserved(void **state)
+TEST(reserved)
 {
 	struct mydev_stats stats = { .size = sizeof(stats) };
 	int fd = node_open(O_RDONLY);
 
-	(void)state;
 	for (int bit = 0; bit < 32; bit++) {
 		stats.flags = 1U << bit;
 		assert_errno(ioctl(fd, MYDEV_IOC_GET_STATS, &stats), EINVAL);
@@ -135,13 +132,12 @@ static void reserved(void **state)
 	assert_int_equal(stats.flags, 0);
 }
 
-static void bad_pointers(void **state)
+TEST(bad_pointers)
 {
 	long page = sysconf(_SC_PAGESIZE);
 	char *map = private_memory(2 * page);
 	int fd = node_open(O_RDONLY);
 
-	(void)state;
 	assert_return_code(mprotect(map + page, page, PROT_NONE), errno);
 	for_each_getter(r)
 	{
@@ -169,12 +165,11 @@ static void bad_pointers(void **state)
 	munmap(map, 2 * page);
 }
 
-static void unknown(void **state)
+TEST(unknown)
 {
 	struct mydev_info arg = { .size = sizeof(arg) };
 	int fd = node_open(O_RDWR);
 
-	(void)state;
 	for (unsigned int nr = REQUESTS; nr < 256; nr++)
 		assert_errno(ioctl(fd, _IO(MYDEV_IOC_TYPE, nr), &arg), ENOTTY);
 	for (unsigned int nr = 0; nr < REQUESTS; nr++) {
@@ -199,12 +194,11 @@ static unsigned long usb_number(const char *file, int base)
 	return strtoul(sysfs(path), NULL, base);
 }
 
-static void info_is_true(void **state)
+TEST(info_is_true)
 {
 	struct mydev_info info = info_of(node_open(O_RDONLY));
 	char endpoint[64];
 
-	(void)state;
 	assert_int_equal(info.size, sizeof(info));
 	assert_int_equal(info.abi_version, MYDEV_ABI_VERSION);
 	assert_int_equal(info.features, MYDEV_FEATURE_READ | MYDEV_FEATURE_NOWAIT |
@@ -250,14 +244,13 @@ static void info_is_true(void **state)
 	assert_true(info.max_clients > 0);
 }
 
-static void stats_are_true(void **state)
+TEST(stats_are_true)
 {
 	int fd = node_open(O_RDONLY);
 	uint64_t packets = sim_number("packets"), bytes = sim_number("bytes");
 	struct mydev_stats before = stats_of(fd), s;
 	struct verifier v;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	feed(80, "100-1000");
 	take_packets(fd, &v, 80, 0);
@@ -280,12 +273,11 @@ static void stats_are_true(void **state)
 	assert_int_equal(s.in_flight, sysfs_number("in_flight"));
 }
 
-static void answers_after_unplug(void **state)
+TEST(answers_after_unplug)
 {
 	int fd = node_open(O_RDONLY);
 	struct mydev_info before = info_of(fd), after;
 
-	(void)state;
 	unplug();
 	after = info_of(fd);
 	assert_memory_equal(&before, &after, sizeof(after));
@@ -318,12 +310,11 @@ static bool output_of(const char *name, char *text, size_t size)
 	return true;
 }
 
-static void same_for_32_bit(void **state)
+TEST(same_for_32_bit)
 {
 	static char wide[16384], narrow[16384];
 	size_t len;
 
-	(void)state;
 	assert_true(output_of("abi_dump", wide, sizeof(wide)));
 	assert_non_null(strstr(wide, "bytes"));
 #ifndef __x86_64__
@@ -345,18 +336,19 @@ static void same_for_32_bit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE("a structure that is too small: EINVAL", too_small),
+		PROMISE("a structure that is too small: EINVAL", too_small, fresh),
 		PROMISE("a larger one: its unknown tail must be zero, the kernel's size comes back",
-			larger),
-		PROMISE("flags that are not zero: EINVAL", reserved),
-		PROMISE("pointers to nowhere and across the end of memory: EFAULT", bad_pointers),
-		PROMISE("all other requests: ENOTTY", unknown),
+			larger, fresh),
+		PROMISE("flags that are not zero: EINVAL", reserved, fresh),
+		PROMISE("pointers to nowhere and across the end of memory: EFAULT", bad_pointers,
+			fresh),
+		PROMISE("all other requests: ENOTTY", unknown, fresh),
 		PROMISE("GET_INFO agrees with the device's descriptors and with sysfs",
-			info_is_true),
+			info_is_true, fresh),
 		PROMISE("GET_STATS agrees with the device's own count and with sysfs",
-			stats_are_true),
-		PROMISE("both are answered after an unplug", answers_after_unplug),
-		PROMISE("32-bit programs get the same bytes", same_for_32_bit),
+			stats_are_true, fresh),
+		PROMISE("both are answered after an unplug", answers_after_unplug, fresh),
+		PROMISE("32-bit programs get the same bytes", same_for_32_bit, fresh),
 	};
 
 	return run_promises(tests);

@@ -128,13 +128,10 @@ static int fresh_late(void **state)
 	return 0;
 }
 
-#define PROMISE_LATE(_words, _fn) { _words, _fn, fresh_late, NULL, NULL }
-
 /* --- what one may no longer do -------------------------------------------------- */
 
-static void late_control(void **state)
+TEST(late_control)
 {
-	(void)state;
 	for (unsigned int revokes = 0; revokes < 2; revokes++) {
 		int fd = node_open(O_RDWR), other = node_open(O_RDWR);
 		uint64_t requests = requests_so_far();
@@ -158,14 +155,13 @@ static void late_control(void **state)
 }
 
 /* The argument itself is what comes late. */
-static void late_argument(void **state)
+TEST(late_argument)
 {
 	int fd = node_open(O_RDWR), other = node_open(O_RDWR);
 	struct mydev_geometry before = geometry_of(other), *g;
 	struct slow_memory m;
 	struct caller c;
 
-	(void)state;
 	slow_begin(&m, 1);
 	/* Its size is there, the rest of it not. */
 	g = (struct mydev_geometry *)(m.at + PAGE - 16);
@@ -214,16 +210,14 @@ static void write_late(size_t there)
 }
 
 /* Of a message that has not begun nobody is kept from anything. */
-static void late_message(void **state)
+TEST(late_message)
 {
-	(void)state;
 	write_late(0);
 }
 
 /* Where it begins in one page and ends in another, nothing of it is sent before. */
-static void late_end_of_message(void **state)
+TEST(late_end_of_message)
 {
-	(void)state;
 	write_late(SHORT);
 }
 
@@ -231,14 +225,13 @@ static void late_end_of_message(void **state)
  * A long one that has begun may not be broken up, so others wait; but not for who
  * was revoked.
  */
-static void late_in_the_midst(void **state)
+TEST(late_in_the_midst)
 {
 	int fd = node_open(O_WRONLY), other = node_open(O_WRONLY);
 	uint32_t part = info_of(fd).send_size;
 	struct slow_memory m;
 	struct caller c, w;
 
-	(void)state;
 	slow_begin(&m, part / PAGE);
 	call(&c, writes, fd, m.at, part + 2 * PAGE + SHORT);
 	await_fault(&m);
@@ -302,13 +295,12 @@ static void power(const char *attribute, const char *value)
 }
 
 /* What is written to a sleeping device without waiting is sent when it is awake. */
-static void asleep(void **state)
+TEST(asleep)
 {
 	int fd = node_open(O_WRONLY);
 	struct iovec vec = { .iov_base = buf, .iov_len = SHORT };
 	uint64_t bytes = sim_number("out_bytes");
 
-	(void)state;
 	power("autosuspend_delay_ms", "0");
 	power("control", "auto");
 	for (unsigned int round = 1; round <= 5; round++) {
@@ -327,16 +319,17 @@ static void asleep(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_LATE("a control request that comes after the revoke, or a lease: not sent",
-			     late_control),
-		PROMISE_LATE("an argument that comes after the revoke: ESTALE", late_argument),
-		PROMISE_LATE("a message whose page is missing keeps nobody from sending",
-			     late_message),
-		PROMISE_LATE("nor one whose end is missing, and it is sent as one",
-			     late_end_of_message),
-		PROMISE_LATE("a long one that has begun does until its writer is revoked",
-			     late_in_the_midst),
-		PROMISE_LATE("RWF_NOWAIT to a sleeping device does not wait for it", asleep),
+		PROMISE("a control request that comes after the revoke, or a lease: not sent",
+			late_control, fresh_late),
+		PROMISE("an argument that comes after the revoke: ESTALE", late_argument,
+			fresh_late),
+		PROMISE("a message whose page is missing keeps nobody from sending", late_message,
+			fresh_late),
+		PROMISE("nor one whose end is missing, and it is sent as one", late_end_of_message,
+			fresh_late),
+		PROMISE("a long one that has begun does until its writer is revoked",
+			late_in_the_midst, fresh_late),
+		PROMISE("RWF_NOWAIT to a sleeping device does not wait for it", asleep, fresh_late),
 	};
 
 	return run_promises(tests);

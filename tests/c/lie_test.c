@@ -104,7 +104,7 @@ static int control_memory(struct peer *p, struct peer_urb *urb)
 	return 1;
 }
 
-static void honest(void **state)
+TEST(honest)
 {
 	struct memory memory = { .length = 0 };
 	struct peer_device d = { .control = control_memory, .context = &memory };
@@ -112,7 +112,6 @@ static void honest(void **state)
 	int one = node_open(O_RDWR), two = node_open(O_RDONLY), error;
 	unsigned char data[100], back[100] = "";
 
-	(void)state;
 	ask(one);
 	for (unsigned int i = 0; i < 100; i++) {
 		send_in(p, i, 1 + i * 37);
@@ -140,13 +139,12 @@ static void honest(void **state)
 }
 
 /* At super speed, by way of one that has two settings. */
-static void honest_settings(void **state)
+TEST(honest_settings)
 {
 	struct peer_device d = { .speed = USB_SPEED_SUPER, .serial = "two settings" };
 	struct peer *p;
 	int fd;
 
-	(void)state;
 	peer_defaults(&d);
 	d.settings = 2;
 	d.setting[1] = (struct peer_setting){
@@ -463,7 +461,7 @@ static const int32_t in_statuses[] = {
 	-ENOENT, -ECONNRESET, 5, -4096000, INT32_MAX, INT32_MIN, -ENODEV, -ESHUTDOWN,
 };
 
-static void in_status(void **state)
+TEST(in_status)
 {
 	struct peer *p = plug_peer(NULL);
 	int fd = node_open(O_RDWR);
@@ -542,13 +540,12 @@ static void check_untouched(const unsigned char *data, size_t from, size_t to)
 	}
 }
 
-static void exchange_too_long(void **state)
+TEST(exchange_too_long)
 {
 	struct asking *a = shared_memory(sizeof(*a));
 	struct peer *p = plug_peer(NULL);
 	int fd = node_open(O_RDWR);
 
-	(void)state;
 	ask(fd);
 	for (unsigned int i = 0; i < sizeof(too_long) / sizeof(too_long[0]); i++) {
 		uint64_t errors = stats_of(fd).errors;
@@ -578,11 +575,10 @@ static void exchange_too_long(void **state)
 	unplug_peer();
 }
 
-static void exchange_far_too_long(void **state)
+TEST(exchange_far_too_long)
 {
 	struct asking *a = shared_memory(sizeof(*a));
 
-	(void)state;
 	for (unsigned int i = 0; i < sizeof(far_too_long) / sizeof(far_too_long[0]); i++) {
 		struct peer *p = plug_peer(NULL);
 		int fd = node_open(O_RDWR);
@@ -682,7 +678,7 @@ static void out_refused(const struct lie *lies, unsigned int count)
 	unplug_peer();
 }
 
-static void out_too_long(void **state)
+TEST(out_too_long)
 {
 	static const struct lie lies[] = {
 		{ 0, 1001 },       { 0, 4000 },       { 0, 64 * MIB },
@@ -690,23 +686,21 @@ static void out_too_long(void **state)
 		{ 0, 10 },
 	};
 
-	(void)state;
 	out_refused(lies, sizeof(lies) / sizeof(lies[0]));
 }
 
-static void out_status(void **state)
+TEST(out_status)
 {
 	static const struct lie lies[] = {
 		{ -ENOENT, 0 }, { -ECONNRESET, 0 }, { 5, 0 },         { -4096000, 0 },
 		{ 5, 1000 },    { -ENOENT, 0 },     { INT32_MIN, 0 },
 	};
 
-	(void)state;
 	out_refused(lies, sizeof(lies) / sizeof(lies[0]));
 }
 
 /* As at an unplug, which does not come. */
-static void out_shutdown(void **state)
+TEST(out_shutdown)
 {
 	static const int32_t statuses[] = { -ESHUTDOWN, -ENODEV, -ESHUTDOWN };
 	struct call *c = shared_memory(sizeof(*c));
@@ -714,7 +708,6 @@ static void out_shutdown(void **state)
 	int fd = node_open(O_WRONLY);
 	pid_t pid;
 
-	(void)state;
 	for (unsigned int i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
 		struct lie lie = { .status = statuses[i] };
 
@@ -766,7 +759,7 @@ static int control_with(int fd, uint8_t direction, uint32_t length, uint32_t *ac
 	return error;
 }
 
-static void control_too_long(void **state)
+TEST(control_too_long)
 {
 	static const uint32_t lengths[] = { 64, 1, 4096, 65535 };
 	static const uint32_t out[] = { 65, 4 * 64, 64 * MIB, 0x80000000, 0xffffffff };
@@ -775,7 +768,6 @@ static void control_too_long(void **state)
 	uint32_t actual;
 	int fd, error;
 
-	(void)state;
 	plug_peer(&d);
 	fd = node_open(O_RDWR);
 	memset(buf, UNTOUCHED, sizeof(buf));
@@ -806,7 +798,7 @@ static void control_too_long(void **state)
 	unplug_peer();
 }
 
-static void control_far_too_long(void **state)
+TEST(control_far_too_long)
 {
 	static const uint32_t claims[] = { 65, 4096, 64 * MIB };
 	struct lie lie;
@@ -814,7 +806,6 @@ static void control_far_too_long(void **state)
 	uint32_t actual;
 	int fd, error;
 
-	(void)state;
 	memset(buf, UNTOUCHED, sizeof(buf));
 	for (unsigned int i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
 		lie = (struct lie){ 0, claims[i] };
@@ -902,7 +893,7 @@ static bool halt_in(void **state)
 	return v.open < 1 && v.close < 1 && end - begin < 2;
 }
 
-static void halt_of_in(void **state)
+TEST(halt_of_in)
 {
 	holds_once(halt_in, fresh_peer, state);
 }
@@ -943,7 +934,7 @@ static bool halt_out(void **state)
 	return v.open < 1 && v.close < 1 && first->end - begin < 2 && second->end - begin < 2;
 }
 
-static void halt_of_out(void **state)
+TEST(halt_of_out)
 {
 	holds_once(halt_out, fresh_peer, state);
 }
@@ -1026,7 +1017,7 @@ static bool unlink_unanswered(void **state)
 	return v.open < 6 && last->end - last->begin < 6;
 }
 
-static void unanswered_unlink(void **state)
+TEST(unanswered_unlink)
 {
 	holds_once(unlink_unanswered, fresh_peer, state);
 }
@@ -1052,7 +1043,7 @@ static int control_mends_late(struct peer *p, struct peer_urb *urb)
  * Where nobody knows what the endpoint is at, nothing is sent to it: a device that has
  * done what it did not answer would throw the first packet away.
  */
-static void not_mended(void **state)
+TEST(not_mended)
 {
 	static const struct {
 		int32_t answer;
@@ -1062,7 +1053,6 @@ static void not_mended(void **state)
 	};
 	struct lie broken = { .status = -EPROTO };
 
-	(void)state;
 	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		int32_t status = cases[i].answer;
 		struct peer_device d = { .control = control_mends_late, .context = &status };
@@ -1087,7 +1077,7 @@ static void not_mended(void **state)
 }
 
 /* Somebody else has kept the ring wanted meanwhile. */
-static void opened_later(void **state)
+TEST(opened_later)
 {
 	int32_t status = 1;
 	struct peer_device d = { .control = control_mends_late, .context = &status };
@@ -1095,7 +1085,6 @@ static void opened_later(void **state)
 	struct lie broken = { .status = -EPROTO };
 	struct listener early, late;
 
-	(void)state;
 	listen_to(&early, node_open(O_RDWR), MYDEV_MODE_PACKET);
 	await_ring(p, early.fd);
 	tell(p, PEER_IN, broken);
@@ -1165,9 +1154,8 @@ static void error_in_stop(int32_t status)
 	unplug_peer();
 }
 
-static void errors_in_stops(void **state)
+TEST(errors_in_stops)
 {
-	(void)state;
 	error_in_stop(-EPROTO);
 	/* Whether it goes is not for the device to say. */
 	error_in_stop(-ENODEV);
@@ -1207,20 +1195,19 @@ static bool unlinks_are_slow(void **state)
 	return last->end - last->begin < 6;
 }
 
-static void slow_unlinks(void **state)
+TEST(slow_unlinks)
 {
 	holds_once(unlinks_are_slow, fresh_peer, state);
 }
 
 /* The host controller may still be working on what it has not given back. */
-static void halt_beside_lost(void **state)
+TEST(halt_beside_lost)
 {
 	struct halting *h = shared_memory(sizeof(*h));
 	struct peer *p = plug_peer(NULL);
 	unsigned int requests;
 	int fd = node_open(O_RDWR);
 
-	(void)state;
 	ask(fd);
 	await_ring(p, fd);
 	write_out(fd, 1, 1000);
@@ -1244,7 +1231,7 @@ static void halt_beside_lost(void **state)
 }
 
 /* Neither the answer to the driver's request nor the request itself comes back. */
-static void request_lost(void **state)
+TEST(request_lost)
 {
 	struct peer_device d = { .control = control_keeps_halt };
 	struct halting *h = shared_memory(sizeof(*h));
@@ -1253,7 +1240,6 @@ static void request_lost(void **state)
 	struct visit v;
 	pid_t pid;
 
-	(void)state;
 	peer_set_unlinks(p, PEER_UNLINKS_HOLD);
 	h->fd = fd;
 	h->endpoint = PEER_OUT;
@@ -1471,13 +1457,12 @@ static void try_absurd(const struct absurd *a)
  * An error of the bus has sending wait for a moment whether an unplug follows. Nobody's
  * data is given up for that, also not that of a program that has closed.
  */
-static void closed_and_in_doubt(void **state)
+TEST(closed_and_in_doubt)
 {
 	struct lie broken = { .status = -EPROTO };
 	struct peer *p = plug_peer(NULL);
 	int one = node_open(O_WRONLY), two = node_open(O_WRONLY), three = node_open(O_WRONLY);
 
-	(void)state;
 	write_out(one, 1, 1000);
 	write_out(two, 2, 2000);
 	write_out(three, 3, 3000);
@@ -1545,11 +1530,10 @@ static uint64_t done_in(struct peer *p, const struct busy *b, double seconds)
 }
 
 /* Each of them stops the endpoint; in between it goes on. */
-static void beside_cleared_halts(void **state)
+TEST(beside_cleared_halts)
 {
 	struct busy *b = shared_memory(4 * sizeof(*b));
 
-	(void)state;
 	for (unsigned int out = 0; out < 2; out++) {
 		struct peer *p = plug_peer(NULL);
 		uint64_t alone, beside;
@@ -1579,12 +1563,11 @@ static void beside_cleared_halts(void **state)
 	munmap(b, 4 * sizeof(*b));
 }
 
-static void absurd_descriptors(void **state)
+TEST(absurd_descriptors)
 {
 	struct peer_setting many = many_endpoints();
 	struct absurd thirty = { "30 endpoints", HIGH, &many, .cut = 0 };
 
-	(void)state;
 	deadline(400);
 	nodes = 0;
 	for (unsigned int i = 0; i < sizeof(absurd) / sizeof(absurd[0]); i++)
@@ -1595,11 +1578,10 @@ static void absurd_descriptors(void **state)
 
 #define RANDOM_SETS 24
 
-static void random_descriptors(void **state)
+TEST(random_descriptors)
 {
 	uint64_t seed = test_seed();
 
-	(void)state;
 	deadline(400);
 	nodes = 0;
 	for (unsigned int i = 0; i < RANDOM_SETS; i++) {
@@ -1626,9 +1608,10 @@ static void random_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_PEER("an honest peer: all bytes both ways, for all; ENODEV at the end",
-			     honest),
-		PROMISE_PEER("an honest peer at super speed, with two settings", honest_settings),
+		PROMISE("an honest peer: all bytes both ways, for all; ENODEV at the end", honest,
+			fresh_peer),
+		PROMISE("an honest peer at super speed, with two settings", honest_settings,
+			fresh_peer),
 		PROMISE_MODE(stream,
 			     "IN of 2 GiB and more: an error, no byte of it, the stream goes on",
 			     in_too_long),
@@ -1653,40 +1636,41 @@ int main(void)
 			     in_status),
 		PROMISE_MODE(ring, "IN ends as only the host may end it: the stream goes on",
 			     in_status),
-		PROMISE_PEER("an exchange whose answer is too long: an error, or an honest answer",
-			     exchange_too_long),
-		PROMISE_PEER("an exchange with such an answer, and the end: an error",
-			     exchange_far_too_long),
-		PROMISE_PEER("OUT that has taken more than was sent: EIO, and the next goes through",
-			     out_too_long),
-		PROMISE_PEER("OUT ends as only the host may end it: EIO, the next goes through",
-			     out_status),
-		PROMISE_PEER("OUT ends as if unplugged: sending goes on, nothing is lost unsaid",
-			     out_shutdown),
-		PROMISE_PEER("a control request with more data than it has room for: EIO",
-			     control_too_long),
-		PROMISE_PEER("a control request with so much that it is the end: an error",
-			     control_far_too_long),
-		PROMISE_PEER("a halt of IN that is never cleared holds up nobody else, nor the end",
-			     halt_of_in),
-		PROMISE_PEER("a halt of OUT that is never cleared holds up nobody else, nor the end",
-			     halt_of_out),
-		PROMISE_PEER("a transfer that is not given back does not hold up close() for ever",
-			     unanswered_unlink),
-		PROMISE_PEER("an error of the bus: what a closed program has left is sent",
-			     closed_and_in_doubt),
-		PROMISE_PEER("an OUT endpoint that was not mended gets nothing before it is",
-			     not_mended),
-		PROMISE_PEER("who opens after an error is not told of it", opened_later),
-		PROMISE_PEER("an error beside a stop is told", errors_in_stops),
-		PROMISE_PEER("transfers that come back slowly do not add up", slow_unlinks),
-		PROMISE_PEER("no halt is cleared beside a transfer that is lost", halt_beside_lost),
-		PROMISE_PEER("a control request that is lost holds up nobody for ever",
-			     request_lost),
-		PROMISE_PEER("programs that clear halts all the time leave data its way",
-			     beside_cleared_halts),
-		PROMISE_PEER("absurd descriptors are refused, or work", absurd_descriptors),
-		PROMISE_PEER("random descriptors are refused, or work", random_descriptors),
+		PROMISE("an exchange whose answer is too long: an error, or an honest answer",
+			exchange_too_long, fresh_peer),
+		PROMISE("an exchange with such an answer, and the end: an error",
+			exchange_far_too_long, fresh_peer),
+		PROMISE("OUT that has taken more than was sent: EIO, and the next goes through",
+			out_too_long, fresh_peer),
+		PROMISE("OUT ends as only the host may end it: EIO, the next goes through",
+			out_status, fresh_peer),
+		PROMISE("OUT ends as if unplugged: sending goes on, nothing is lost unsaid",
+			out_shutdown, fresh_peer),
+		PROMISE("a control request with more data than it has room for: EIO",
+			control_too_long, fresh_peer),
+		PROMISE("a control request with so much that it is the end: an error",
+			control_far_too_long, fresh_peer),
+		PROMISE("a halt of IN that is never cleared holds up nobody else, nor the end",
+			halt_of_in, fresh_peer),
+		PROMISE("a halt of OUT that is never cleared holds up nobody else, nor the end",
+			halt_of_out, fresh_peer),
+		PROMISE("a transfer that is not given back does not hold up close() for ever",
+			unanswered_unlink, fresh_peer),
+		PROMISE("an error of the bus: what a closed program has left is sent",
+			closed_and_in_doubt, fresh_peer),
+		PROMISE("an OUT endpoint that was not mended gets nothing before it is", not_mended,
+			fresh_peer),
+		PROMISE("who opens after an error is not told of it", opened_later, fresh_peer),
+		PROMISE("an error beside a stop is told", errors_in_stops, fresh_peer),
+		PROMISE("transfers that come back slowly do not add up", slow_unlinks, fresh_peer),
+		PROMISE("no halt is cleared beside a transfer that is lost", halt_beside_lost,
+			fresh_peer),
+		PROMISE("a control request that is lost holds up nobody for ever", request_lost,
+			fresh_peer),
+		PROMISE("programs that clear halts all the time leave data its way",
+			beside_cleared_halts, fresh_peer),
+		PROMISE("absurd descriptors are refused, or work", absurd_descriptors, fresh_peer),
+		PROMISE("random descriptors are refused, or work", random_descriptors, fresh_peer),
 	};
 
 	return run_peer_promises(tests);

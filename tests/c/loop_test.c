@@ -367,17 +367,15 @@ static void watch_it(void)
 
 #define CONTROL "/run/udev/control"
 
-static void by_the_kernel(void **state)
+TEST(by_the_kernel)
 {
-	(void)state;
 	/* Of one that ran before, which leaves it. */
 	unlink(CONTROL);
 	watch_it();
 }
 
-static void by_the_kernel_again(void **state)
+TEST(by_the_kernel_again)
 {
-	(void)state;
 	mkdir("/run/udev", 0755);
 	close(open(CONTROL, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
 	watch_it();
@@ -393,11 +391,10 @@ static int run_udevd(void *arg)
 	return 1;
 }
 
-static void by_udev(void **state)
+TEST(by_udev)
 {
 	pid_t udevd;
 
-	(void)state;
 	if (access(UDEVD, X_OK)) {
 		print_message("no udev on this machine\n");
 		skip();
@@ -413,13 +410,12 @@ static void by_udev(void **state)
 }
 
 /* As a container has one. What udev says is not heard there, but its files are seen. */
-static void in_a_network(void **state)
+TEST(in_a_network)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = CONTROL };
 	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	int udev = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	(void)state;
 	mkdir("/run/udev", 0755);
 	assert_int_equal(bind(udev, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(unshare(CLONE_NEWNET), 0);
@@ -450,9 +446,8 @@ static int watch_as_a_guest(void *arg)
 	return ret == -ENOTCONN ? 0 : 3;
 }
 
-static void in_a_network_of_users(void **state)
+TEST(in_a_network_of_users)
 {
-	(void)state;
 	assert_int_equal(reap(spawn(watch_as_a_guest, NULL), 20), 0);
 }
 
@@ -479,12 +474,14 @@ int main(void)
 		WITH_COPY("an event is a callback", an_event),
 		WITH_RING("lost packets are a callback, and so are those taken away", taken),
 		WITH_COPY("lost packets are a callback, and so are those taken away", taken),
-		PROMISE_CLIENTS("devices that come and go are told, by the kernel", by_the_kernel),
-		PROMISE_CLIENTS("also where udev has left its socket", by_the_kernel_again),
-		PROMISE_CLIENTS("and by udev, where it runs", by_udev),
-		PROMISE_CLIENTS("and in another network namespace than udev's", in_a_network),
-		PROMISE_CLIENTS("a network namespace where nothing is told is an error",
-				in_a_network_of_users),
+		PROMISE("devices that come and go are told, by the kernel", by_the_kernel,
+			fresh_clients),
+		PROMISE("also where udev has left its socket", by_the_kernel_again, fresh_clients),
+		PROMISE("and by udev, where it runs", by_udev, fresh_clients),
+		PROMISE("and in another network namespace than udev's", in_a_network,
+			fresh_clients),
+		PROMISE("a network namespace where nothing is told is an error",
+			in_a_network_of_users, fresh_clients),
 	};
 
 	return run_promises(tests);

@@ -39,7 +39,7 @@ static void expect(struct records *r, int fd)
 
 /* --- what may be mapped ------------------------------------------------------------- */
 
-static void wrong_maps(void **state)
+TEST(wrong_maps)
 {
 	int fd = node_open(O_RDWR), reader = node_open(O_RDONLY), writer = node_open(O_WRONLY);
 	struct mydev_map bad = { .size = sizeof(bad) };
@@ -48,7 +48,6 @@ static void wrong_maps(void **state)
 				     m.ring_offset + m.ring_bytes, 1ULL << 40 };
 	struct rings r;
 
-	(void)state;
 	assert_int_equal(m.entry_size, sizeof(struct mydev_ring_entry));
 	assert_int_equal(m.entries & (m.entries - 1), 0);
 	assert_true(m.entries >= info_of(fd).queue_depth);
@@ -101,12 +100,11 @@ static void wrong_maps(void **state)
 }
 
 /* To have it mapped asks for data; to be in ring mode does not. */
-static void demand(void **state)
+TEST(demand)
 {
 	int fd = node_open(O_RDWR);
 	struct mydev_map m = map_of(fd);
 
-	(void)state;
 	configure(fd, .mode = MYDEV_MODE_RING);
 	map_region(fd, m.pool_offset, m.pool_bytes, PROT_READ);
 	map_region(fd, m.log_offset, m.log_bytes, PROT_READ);
@@ -115,7 +113,7 @@ static void demand(void **state)
 	await(state_is("running"));
 }
 
-static void fixed_while_mapped(void **state)
+TEST(fixed_while_mapped)
 {
 	int fd = node_open(O_RDWR), other = node_open(O_RDWR);
 	struct mydev_map m = map_of(fd);
@@ -125,7 +123,6 @@ static void fixed_while_mapped(void **state)
 	struct mydev_config config = config_of(fd);
 	char *pool;
 
-	(void)state;
 	config.mode = MYDEV_MODE_RING;
 	assert_int_equal(try_config(fd, config), 0);
 	/* Nobody asks for data here. */
@@ -150,14 +147,13 @@ static void fixed_while_mapped(void **state)
 /* --- modes --------------------------------------------------------------------------- */
 
 /* Back and forth between all modes under a full stream: nothing lost or twice. */
-static void modes(void **state)
+TEST(modes)
 {
 	int fd = node_open(O_RDWR);
 	uint64_t seed = test_seed(), rings = 0;
 	struct records records;
 	struct rings r;
 
-	(void)state;
 	records_init(&records);
 	records_from(&records, next_counter(), stats_of(fd).packets);
 	records.partial_ok = true;
@@ -204,13 +200,12 @@ static int reads_one(void *arg)
 	return read(*(int *)arg, buf, sizeof(buf)) > 0 ? 0 : errno;
 }
 
-static void busy_reader(void **state)
+TEST(busy_reader)
 {
 	int fd = node_open(O_RDWR);
 	struct mydev_config config = config_of(fd);
 	pid_t pid = spawn(reads_one, &fd);
 
-	(void)state;
 	await_sleeping(pid);
 	config.mode = MYDEV_MODE_RING;
 	assert_int_equal(try_config(fd, config), EBUSY);
@@ -257,13 +252,12 @@ static void reap_child(struct child *c, pid_t pid)
 }
 
 /* Parent and child have one ring; who takes an entry has it. */
-static void forked(void **state)
+TEST(forked)
 {
 	int fd = node_open(O_RDWR);
 	struct child *c = child_for(fd);
 	pid_t pid;
 
-	(void)state;
 	for (unsigned int round = 0; round < 5; round++) {
 		c->packets = 20;
 		pid = spawn(child_takes, c);
@@ -278,13 +272,12 @@ static void forked(void **state)
 }
 
 /* The mapping is enough: no descriptor is needed to go on. */
-static void closed(void **state)
+TEST(closed)
 {
 	int fd = node_open(O_RDWR), watcher = node_open(O_WRONLY);
 	struct child *c = child_for(fd);
 	struct rings r = c->r;
 
-	(void)state;
 	close(fd);
 	assert_int_equal(stats_of(watcher).clients, 2);
 	feed(100, "1000");
@@ -303,7 +296,7 @@ static void closed(void **state)
 	munmap(c, sizeof(*c));
 }
 
-static void duplicated_and_sent(void **state)
+TEST(duplicated_and_sent)
 {
 	int fd = node_open(O_RDWR), sockets[2], copy;
 	struct child *c = child_for(fd);
@@ -316,7 +309,6 @@ static void duplicated_and_sent(void **state)
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&m);
 	struct rings again;
 
-	(void)state;
 	assert_return_code(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), errno);
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
@@ -350,14 +342,13 @@ static int execs(void *arg)
 }
 
 /* The new program has neither the memory nor, as it is closed, the client. */
-static void executed(void **state)
+TEST(executed)
 {
 	int watcher = node_open(O_WRONLY);
 	struct child *c = child_for(node_open(O_RDWR | O_CLOEXEC));
 	struct rings r = c->r;
 	pid_t pid = spawn(execs, NULL);
 
-	(void)state;
 	assert_int_equal(reap(pid, 30), 0);
 	/* What is left is ours. */
 	feed(50, "1000");
@@ -377,13 +368,12 @@ static int holds(void *arg)
 	return 0;
 }
 
-static void killed(void **state)
+TEST(killed)
 {
 	int other = node_open(O_RDONLY);
 	uint64_t first = next_counter();
 	struct verifier v;
 
-	(void)state;
 	verify_from(&v, first);
 	ask(other);
 	for (unsigned int round = 0; round < 5; round++) {
@@ -406,14 +396,13 @@ static void killed(void **state)
 
 /* --- the device goes ------------------------------------------------------------------- */
 
-static void unplugged(void **state)
+TEST(unplugged)
 {
 	int fd = node_open(O_RDWR);
 	struct child *c = child_for(fd);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	unsigned char byte;
 
-	(void)state;
 	feed(100, "20000");
 	await(stats_of(fd).client_packets == 100);
 	unplug();
@@ -463,11 +452,10 @@ static int takes_until_the_end(void *arg)
 	return try_sync(c->r.fd) == ENODEV ? 0 : 3;
 }
 
-static void unplugged_in_the_midst(void **state)
+TEST(unplugged_in_the_midst)
 {
 	uint64_t seed = test_seed();
 
-	(void)state;
 	for (unsigned int round = 0; round < (slow_lane() ? 5 : 15); round++) {
 		struct child *c[3];
 		pid_t pids[3];
@@ -502,13 +490,12 @@ static int touches(void *arg)
 	return *(const volatile unsigned char *)arg & 0;
 }
 
-static void revoked(void **state)
+TEST(revoked)
 {
 	int fd = node_open(O_RDWR), other = node_open(O_RDWR);
 	struct child *c = child_for(fd), *o = child_for(other);
 	pid_t pid;
 
-	(void)state;
 	feed(20, "1000");
 	take_ring(&o->r, &o->records, 20);
 	take_ring(&c->r, &c->records, 10);
@@ -542,12 +529,11 @@ static void revoked(void **state)
  * Whatever was touched: what is pinned, a revoke could not take back. vmsplice() is
  * the way to ask for that without a device that reads memory by itself.
  */
-static void pinned(void **state)
+TEST(pinned)
 {
 	int fd = node_open(O_RDWR), ends[2];
 	struct rings r;
 
-	(void)state;
 	ring_open(&r, fd);
 	feed(4, "1000");
 	await(stats_of(fd).client_packets == 4);
@@ -575,7 +561,7 @@ static long faults(void)
 }
 
 /* Each descriptor may revoke itself, as often as it likes. */
-static void revoked_by_itself(void **state)
+TEST(revoked_by_itself)
 {
 	int fd = node_open(O_RDWR);
 	struct mydev_map m = map_of(fd);
@@ -583,7 +569,6 @@ static void revoked_by_itself(void **state)
 	struct rings r;
 	long before;
 
-	(void)state;
 	ring_open(&r, fd);
 	for (uint64_t i = 0; i < m.pool_bytes; i += PAGE)
 		sum |= *(volatile const unsigned char *)(r.pool + i);
@@ -621,14 +606,13 @@ static int takes_until_revoked(void *arg)
 	return try_sync(c->r.fd) == ESTALE ? 0 : 2;
 }
 
-static void revoked_in_the_midst(void **state)
+TEST(revoked_in_the_midst)
 {
 	int reader = node_open(O_RDWR);
 	uint64_t seed = test_seed();
 	struct records records;
 	struct rings r;
 
-	(void)state;
 	ring_open(&r, reader);
 	expect(&records, reader);
 	feed_forever("24-3000");
@@ -656,12 +640,11 @@ static void revoked_in_the_midst(void **state)
 
 /* --- memory ------------------------------------------------------------------------------ */
 
-static void no_memory(void **state)
+TEST(no_memory)
 {
 	int fd = node_open(O_RDWR), failures = 0;
 	bool injected = true;
 
-	(void)state;
 	inject_or_skip();
 	for (unsigned int nth = 1; injected; nth++) {
 		struct mydev_config config = { .size = sizeof(config),
@@ -686,27 +669,31 @@ static void no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_RING("what may not be mapped: EINVAL, EACCES, ESTALE", wrong_maps),
-		PROMISE_RING("to map the ring is to ask for data", demand),
-		PROMISE_RING("EBUSY for the geometry while mapped, also in part",
-			     fixed_while_mapped),
-		PROMISE_RING("between all modes at full speed: nothing lost, nothing twice", modes),
-		PROMISE_RING("EBUSY for ring mode while somebody reads", busy_reader),
-		PROMISE_RING("fork: one ring, and who takes an entry has it", forked),
-		PROMISE_RING("closed: the mapping goes on", closed),
-		PROMISE_RING("sent through a socket and duplicated: the same ring",
-			     duplicated_and_sent),
-		PROMISE_RING("exec: the mapping ends, and nobody else's", executed),
-		PROMISE_RING("a killed holder lets go of everything", killed),
-		PROMISE_RING("unplugged: what came can be taken, all stays readable", unplugged),
-		PROMISE_RING("unplugged while rings are taken from", unplugged_in_the_midst),
-		PROMISE_RING("revoked: an ended ring, SIGBUS for packets, and others go on",
-			     revoked),
-		PROMISE_RING("revoked while it takes: ended or SIGBUS, and others miss nothing",
-			     revoked_in_the_midst),
-		PROMISE_RING("nothing of it can be pinned: EFAULT", pinned),
-		PROMISE_RING("who revokes itself takes no page from others", revoked_by_itself),
-		PROMISE_RING("no memory: ENOMEM, and the mode is what it was", no_memory),
+		PROMISE("what may not be mapped: EINVAL, EACCES, ESTALE", wrong_maps, fresh_rings),
+		PROMISE("to map the ring is to ask for data", demand, fresh_rings),
+		PROMISE("EBUSY for the geometry while mapped, also in part", fixed_while_mapped,
+			fresh_rings),
+		PROMISE("between all modes at full speed: nothing lost, nothing twice", modes,
+			fresh_rings),
+		PROMISE("EBUSY for ring mode while somebody reads", busy_reader, fresh_rings),
+		PROMISE("fork: one ring, and who takes an entry has it", forked, fresh_rings),
+		PROMISE("closed: the mapping goes on", closed, fresh_rings),
+		PROMISE("sent through a socket and duplicated: the same ring", duplicated_and_sent,
+			fresh_rings),
+		PROMISE("exec: the mapping ends, and nobody else's", executed, fresh_rings),
+		PROMISE("a killed holder lets go of everything", killed, fresh_rings),
+		PROMISE("unplugged: what came can be taken, all stays readable", unplugged,
+			fresh_rings),
+		PROMISE("unplugged while rings are taken from", unplugged_in_the_midst,
+			fresh_rings),
+		PROMISE("revoked: an ended ring, SIGBUS for packets, and others go on", revoked,
+			fresh_rings),
+		PROMISE("revoked while it takes: ended or SIGBUS, and others miss nothing",
+			revoked_in_the_midst, fresh_rings),
+		PROMISE("nothing of it can be pinned: EFAULT", pinned, fresh_rings),
+		PROMISE("who revokes itself takes no page from others", revoked_by_itself,
+			fresh_rings),
+		PROMISE("no memory: ENOMEM, and the mode is what it was", no_memory, fresh_rings),
 	};
 
 	return run_promises(tests);

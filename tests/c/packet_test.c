@@ -33,14 +33,13 @@ static uint64_t zeros_in(uint64_t first, uint64_t packets)
 	return (first + packets) / ZLP_EVERY - first / ZLP_EVERY;
 }
 
-static void headers(void **state)
+TEST(headers)
 {
 	uint64_t first, zeros;
 	struct mydev_stats s;
 	struct records r;
 	int fd;
 
-	(void)state;
 	/* A device that is plugged in anew counts from 0. */
 	unplug();
 	plug();
@@ -61,13 +60,12 @@ static void headers(void **state)
 	assert_true(identity_holds(&s));
 }
 
-static void as_many_as_fit(void **state)
+TEST(as_many_as_fit)
 {
 	size_t one = record_size(1000);
 	int fd = open_packet();
 	struct records r;
 
-	(void)state;
 	expect(&r, fd);
 	feed(9, "1000");
 	await_queued(fd, 9);
@@ -99,12 +97,11 @@ static void skip_zero(int fd, struct records *r)
 	assert_null(drain_records(fd, r));
 }
 
-static void zero_is_a_record(void **state)
+TEST(zero_is_a_record)
 {
 	struct mydev_packet_header *h = (void *)buf;
 	int fd = open_packet();
 
-	(void)state;
 	/* Up to one that is followed by a packet without bytes. */
 	feed(ZLP_EVERY - next_counter() % ZLP_EVERY, "100");
 	await(sim_is("quiet"));
@@ -120,7 +117,7 @@ static void zero_is_a_record(void **state)
 	assert_int_equal(stats_of(fd).client_queued_packets, 0);
 }
 
-static void too_small(void **state)
+TEST(too_small)
 {
 	size_t one = record_size(1000);
 	int fd = open_packet();
@@ -128,7 +125,6 @@ static void too_small(void **state)
 	struct records r;
 	uint64_t due;
 
-	(void)state;
 	expect(&r, fd);
 	due = 3 + zeros_in(next_counter(), 3);
 	feed(3, "1000");
@@ -154,13 +150,12 @@ static void too_small(void **state)
 	assert_int_equal(r.lost_packets, s.client_lost_packets);
 }
 
-static void longer_than_a_transfer(void **state)
+TEST(longer_than_a_transfer)
 {
 	uint64_t zeros, counter = next_counter();
 	int fd = open_packet();
 	struct records r;
 
-	(void)state;
 	assert_int_equal(info_of(fd).transfer_size, 32768);
 	expect(&r, fd);
 	/* Two full transfers and the rest, each a packet. */
@@ -184,12 +179,11 @@ static void longer_than_a_transfer(void **state)
 	assert_int_equal(verifier_partial(&r.content), 0);
 }
 
-static void small_transfers(void **state)
+TEST(small_transfers)
 {
 	struct records r;
 	int fd;
 
-	(void)state;
 	/* Two packets of the bus each: nothing is packed, and all is cut. */
 	set_geometry(8, 2048, 64);
 	fd = open_packet();
@@ -214,14 +208,13 @@ static char *page_end(void)
 	return pages + size;
 }
 
-static void fault_in_a_record(void **state)
+TEST(fault_in_a_record)
 {
 	size_t one = record_size(200);
 	char *end = page_end();
 	int fd = open_packet();
 	struct records r;
 
-	(void)state;
 	expect(&r, fd);
 	for (size_t room = 0; room < 3 * one; room += 16) {
 		uint64_t before = r.packets - r.zero_packets, zeros;
@@ -251,7 +244,7 @@ static void fault_in_a_record(void **state)
 	assert_int_equal(stats_of(fd).client_lost_packets, 0);
 }
 
-static void scattered(void **state)
+TEST(scattered)
 {
 	static char parts[4][2000];
 	struct iovec iov[] = {
@@ -262,7 +255,6 @@ static void scattered(void **state)
 	size_t at = 0;
 	ssize_t n;
 
-	(void)state;
 	expect(&r, fd);
 	feed(2, "1000");
 	await(stats_of(fd).client_queued_bytes == 2000);
@@ -277,14 +269,13 @@ static void scattered(void **state)
 }
 
 /* The payload of records, and the bytes of a stream, are one and the same. */
-static void switched_in_mid_packet(void **state)
+TEST(switched_in_mid_packet)
 {
 	struct mydev_packet_header *h = (void *)buf;
 	uint64_t counter = next_counter();
 	int fd = open_packet();
 	struct verifier v;
 
-	(void)state;
 	verify_from(&v, counter);
 	feed(3, "1000");
 	await(stats_of(fd).client_queued_bytes == 3000);
@@ -314,7 +305,7 @@ static void switched_in_mid_packet(void **state)
 }
 
 /* By the one who reads, in random places of a running stream. */
-static void switched_while_streaming(void **state)
+TEST(switched_while_streaming)
 {
 	uint64_t packets = slow_lane() ? 1000 : 5000, seed = test_seed(), switches = 0;
 	uint64_t counter = next_counter(), records = 0;
@@ -322,7 +313,6 @@ static void switched_while_streaming(void **state)
 	struct mydev_stats s;
 	struct records r;
 
-	(void)state;
 	records_from(&r, counter, 0);
 	r.partial_ok = true;
 	feed(packets, "65-3000");
@@ -381,7 +371,7 @@ static bool looks_like_records(size_t n)
 }
 
 /* By somebody else: each read is one or the other, never a mixture. */
-static void switched_by_another(void **state)
+TEST(switched_by_another)
 {
 	uint64_t packets = slow_lane() ? 2000 : 20000;
 	uint64_t counter = next_counter(), records = 0, streams = 0;
@@ -390,7 +380,6 @@ static void switched_by_another(void **state)
 	char error[512] = "";
 	int fd;
 
-	(void)state;
 	fd = open_packet();
 	records_from(&r, counter, 0);
 	r.partial_ok = true;
@@ -421,14 +410,13 @@ static void switched_by_another(void **state)
 }
 
 /* All clients see the same packets under the same numbers at the same times. */
-static void same_for_all(void **state)
+TEST(same_for_all)
 {
 	static char other[1 << 16];
 	int a = open_packet(), b = open_packet();
 	uint64_t before = stats_of(a).bytes;
 	ssize_t n;
 
-	(void)state;
 	feed(40, "500");
 	await(stats_of(a).bytes == before + 40 * 500);
 	await(sim_is("quiet"));
@@ -438,13 +426,12 @@ static void same_for_all(void **state)
 	assert_memory_equal(buf, other, n);
 }
 
-static void drained_at_unplug(void **state)
+TEST(drained_at_unplug)
 {
 	int fd = open_packet();
 	struct records r;
 	ssize_t n;
 
-	(void)state;
 	expect(&r, fd);
 	feed(9, "1000");
 	await(stats_of(fd).client_queued_bytes == 9000);
@@ -484,7 +471,7 @@ static void see(const struct mydev_packet_header *h, void *arg)
 	seen->behind_data = seen->packet;
 }
 
-static void stall_is_an_event(void **state)
+TEST(stall_is_an_event)
 {
 	int fd = open_packet(), stream = node_open(O_RDONLY);
 	uint64_t stalls = stats_of(fd).stalls;
@@ -492,7 +479,6 @@ static void stall_is_an_event(void **state)
 	struct verifier v;
 	struct records r;
 
-	(void)state;
 	expect(&r, fd);
 	r.each = see;
 	r.arg = &seen;
@@ -526,7 +512,7 @@ static void stall_is_an_event(void **state)
 }
 
 /* Exactly between the packet before it and the packet after it. */
-static void event_in_its_place(void **state)
+TEST(event_in_its_place)
 {
 	struct mydev_packet_header *h = (void *)buf;
 	int fd = open_packet(), stream = node_open(O_RDONLY | O_NONBLOCK);
@@ -534,7 +520,6 @@ static void event_in_its_place(void **state)
 	struct mydev_event_record event;
 	struct records r;
 
-	(void)state;
 	ask(stream);
 	expect(&r, fd);
 	skip_zero(fd, &r);
@@ -565,32 +550,32 @@ static void event_in_its_place(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_DEFAULTS("headers: numbers from 0 on, lengths, padding, times, content",
-				 headers),
-		PROMISE_DEFAULTS("a read returns as many whole records as fit", as_many_as_fit),
-		PROMISE_DEFAULTS("a packet without bytes is a record", zero_is_a_record),
-		PROMISE_DEFAULTS("EMSGSIZE when the next record does not fit, and nothing is lost",
-				 too_small),
-		PROMISE_DEFAULTS("longer than a transfer: continuation flag, and all of it",
-				 longer_than_a_transfer),
-		PROMISE_DEFAULTS("the same with small transfers", small_transfers),
-		PROMISE_DEFAULTS("a fault in a record: those before it, and nothing is lost",
-				 fault_in_a_record),
-		PROMISE_DEFAULTS("readv puts a record across its parts", scattered),
-		PROMISE_DEFAULTS("switched in the middle of a packet: its rest, marked partial",
-				 switched_in_mid_packet),
-		PROMISE_DEFAULTS("switching while streaming neither loses nor repeats a byte",
-				 switched_while_streaming),
-		PROMISE_DEFAULTS("switched by another thread: a read is all records or all bytes",
-				 switched_by_another),
-		PROMISE_DEFAULTS("all clients get the same numbers and times", same_for_all),
-		PROMISE_DEFAULTS("unplugged: what is queued is read first, then ENODEV",
-				 drained_at_unplug),
-		PROMISE_DEFAULTS(
-			"stalls while streaming are event records, and the stream is complete",
-			stall_is_an_event),
-		PROMISE_DEFAULTS("an event is between the packets that it came between",
-				 event_in_its_place),
+		PROMISE("headers: numbers from 0 on, lengths, padding, times, content", headers,
+			fresh_defaults),
+		PROMISE("a read returns as many whole records as fit", as_many_as_fit,
+			fresh_defaults),
+		PROMISE("a packet without bytes is a record", zero_is_a_record, fresh_defaults),
+		PROMISE("EMSGSIZE when the next record does not fit, and nothing is lost",
+			too_small, fresh_defaults),
+		PROMISE("longer than a transfer: continuation flag, and all of it",
+			longer_than_a_transfer, fresh_defaults),
+		PROMISE("the same with small transfers", small_transfers, fresh_defaults),
+		PROMISE("a fault in a record: those before it, and nothing is lost",
+			fault_in_a_record, fresh_defaults),
+		PROMISE("readv puts a record across its parts", scattered, fresh_defaults),
+		PROMISE("switched in the middle of a packet: its rest, marked partial",
+			switched_in_mid_packet, fresh_defaults),
+		PROMISE("switching while streaming neither loses nor repeats a byte",
+			switched_while_streaming, fresh_defaults),
+		PROMISE("switched by another thread: a read is all records or all bytes",
+			switched_by_another, fresh_defaults),
+		PROMISE("all clients get the same numbers and times", same_for_all, fresh_defaults),
+		PROMISE("unplugged: what is queued is read first, then ENODEV", drained_at_unplug,
+			fresh_defaults),
+		PROMISE("stalls while streaming are event records, and the stream is complete",
+			stall_is_an_event, fresh_defaults),
+		PROMISE("an event is between the packets that it came between", event_in_its_place,
+			fresh_defaults),
 	};
 
 	return run_promises(tests);

@@ -12,8 +12,6 @@
 
 /* As fresh_defaults(), and the clients of a test that has failed are closed. */
 int fresh_clients(void **state);
-#define PROMISE_CLIENTS(_words, _fn) { _words, _fn, fresh_clients, NULL, NULL }
-
 extern unsigned int way_ring;
 extern unsigned int way_copy;
 

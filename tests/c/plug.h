@@ -9,8 +9,6 @@
 #include "helpers.h"
 #include "sim/peer.h"
 
-#define PROMISE_PEER(_words, _fn) { _words, _fn, fresh_peer, NULL, NULL }
-
 #define run_peer_promises(_tests) \
 	(tests_begin(), cmocka_run_group_tests(_tests, NULL, peer_tests_end))
 

@@ -37,7 +37,7 @@ static void send(struct pair *p, struct verifier *v, uint64_t packets)
 	take_packets(p->fast, v, packets, sizeof(buf));
 }
 
-static void oldest_dropped(void **state)
+TEST(oldest_dropped)
 {
 	struct pair p = open_pair(MYDEV_MODE_PACKET, MYDEV_POLICY_DROP_OLDEST, DEPTH);
 	struct mydev_packet_header *h = (void *)buf;
@@ -45,7 +45,6 @@ static void oldest_dropped(void **state)
 	struct verifier v;
 	struct records r;
 
-	(void)state;
 	verify_from(&v, p.counter);
 	send(&p, &v, 20);
 	assert_int_equal(stats_of(p.slow).client_queued_packets, DEPTH);
@@ -67,13 +66,12 @@ static void oldest_dropped(void **state)
 	assert_int_equal(stats_of(p.slow).client_lost_bytes, (20 - DEPTH) * 1000);
 }
 
-static void newest_dropped(void **state)
+TEST(newest_dropped)
 {
 	struct pair p = open_pair(MYDEV_MODE_PACKET, MYDEV_POLICY_DROP_NEWEST, DEPTH);
 	struct verifier v;
 	struct records r;
 
-	(void)state;
 	verify_from(&v, p.counter);
 	send(&p, &v, 20);
 	assert_int_equal(stats_of(p.slow).client_queued_packets, DEPTH);
@@ -142,24 +140,21 @@ static void gaps_add_up(uint32_t policy)
 	assert_int_equal(stats_of(p.fast).client_lost_packets, 0);
 }
 
-static void oldest_adds_up(void **state)
+TEST(oldest_adds_up)
 {
-	(void)state;
 	gaps_add_up(MYDEV_POLICY_DROP_OLDEST);
 }
 
-static void newest_adds_up(void **state)
+TEST(newest_adds_up)
 {
-	(void)state;
 	gaps_add_up(MYDEV_POLICY_DROP_NEWEST);
 }
 
-static void stream_told_once(void **state)
+TEST(stream_told_once)
 {
 	struct pair p;
 	struct verifier v, w;
 
-	(void)state;
 	p = open_pair(MYDEV_MODE_STREAM, MYDEV_POLICY_DROP_NEWEST, DEPTH);
 	verify_from(&v, p.counter);
 	verify_from(&w, p.counter);
@@ -186,13 +181,12 @@ static void stream_told_once(void **state)
 	assert_int_equal(stats_of(p.slow).client_lost_packets, 6 * (20 - DEPTH));
 }
 
-static void begun_packet_dropped(void **state)
+TEST(begun_packet_dropped)
 {
 	struct pair p = open_pair(MYDEV_MODE_STREAM, MYDEV_POLICY_DROP_OLDEST, DEPTH);
 	struct verifier v, w;
 	struct mydev_stats s;
 
-	(void)state;
 	verify_from(&v, p.counter);
 	send(&p, &v, 2);
 	await_queued(p.slow, 2);
@@ -212,14 +206,13 @@ static void begun_packet_dropped(void **state)
 	take_packets(p.slow, &w, DEPTH, 700);
 }
 
-static void depth_is_enforced(void **state)
+TEST(depth_is_enforced)
 {
 	struct pair p = open_pair(MYDEV_MODE_PACKET, MYDEV_POLICY_LOSSLESS, DEPTH);
 	unsigned int transfers = info_of(p.slow).transfers;
 	struct verifier v;
 	struct records r;
 
-	(void)state;
 	/* The device waits; what was in flight then is all that comes besides. */
 	feed_forever("1000");
 	verify_from(&v, p.counter);
@@ -237,7 +230,7 @@ static void depth_is_enforced(void **state)
 }
 
 /* Many small packets to a buffer, so the queue's depth comes before the pool's end. */
-static void small_cost_little(void **state)
+TEST(small_cost_little)
 {
 	int fd = node_open(O_RDONLY);
 	struct mydev_info info = info_of(fd);
@@ -245,7 +238,6 @@ static void small_cost_little(void **state)
 	struct mydev_stats s;
 	struct verifier v;
 
-	(void)state;
 	configure(fd, .queue_depth = depth);
 	ask(fd);
 	feed_forever("100");
@@ -264,7 +256,7 @@ static void small_cost_little(void **state)
 }
 
 /* From lossless with the ring stopped to dropping and back, no packet unaccounted. */
-static void switched_while_stopped(void **state)
+TEST(switched_while_stopped)
 {
 	struct pair p = open_pair(MYDEV_MODE_PACKET, MYDEV_POLICY_LOSSLESS, 1024);
 	uint64_t pool = info_of(p.slow).pool_buffers;
@@ -272,7 +264,6 @@ static void switched_while_stopped(void **state)
 	struct verifier v;
 	struct records r;
 
-	(void)state;
 	verify_from(&v, p.counter);
 	records_from(&r, p.counter, p.sequence);
 	r.one_to_one = true;
@@ -331,12 +322,12 @@ static bool lapped_in_time(void **state)
 	return took < 1.5;
 }
 
-static void lapped_after_block_timeout_ms(void **state)
+TEST(lapped_after_block_timeout_ms)
 {
 	holds_once(lapped_in_time, fresh_defaults, state);
 }
 
-static void stuck_is_lapped(void **state)
+TEST(stuck_is_lapped)
 {
 	uint64_t queued;
 	struct mydev_stats s;
@@ -344,7 +335,6 @@ static void stuck_is_lapped(void **state)
 	struct records r;
 	struct pair p;
 
-	(void)state;
 	p = open_pair(MYDEV_MODE_PACKET, MYDEV_POLICY_LOSSLESS, 1024);
 	queued = info_of(p.slow).pool_buffers;
 	verify_from(&v, p.counter);
@@ -377,13 +367,12 @@ static void stuck_is_lapped(void **state)
 	assert_int_equal(stats_of(p.fast).client_lost_packets, 0);
 }
 
-static void alone_is_never_lapped(void **state)
+TEST(alone_is_never_lapped)
 {
 	int fd = node_open(O_RDONLY), idle = node_open(O_RDONLY), writer = node_open(O_WRONLY);
 	uint64_t first = next_counter(), queued;
 	struct verifier v;
 
-	(void)state;
 	set_block_timeout_ms(200);
 	ask(fd);
 	feed_forever("5000");
@@ -400,13 +389,12 @@ static void alone_is_never_lapped(void **state)
 }
 
 /* Two have stopped it, and neither waits for data: both have some. */
-static void nobody_waits(void **state)
+TEST(nobody_waits)
 {
 	uint64_t first = next_counter();
 	int one = node_open(O_RDONLY), two = node_open(O_RDONLY);
 	struct verifier v, w;
 
-	(void)state;
 	set_block_timeout_ms(200);
 	ask(one);
 	ask(two);
@@ -423,13 +411,12 @@ static void nobody_waits(void **state)
 	}
 }
 
-static void zero_is_never(void **state)
+TEST(zero_is_never)
 {
 	struct verifier v;
 	struct pair p;
 	double begin;
 
-	(void)state;
 	set_block_timeout_ms(0);
 	p = stop_ring(&v);
 	let_pass(1);
@@ -443,11 +430,10 @@ static void zero_is_never(void **state)
 	assert_true(stats_of(p.slow).client_lost_packets > 0);
 }
 
-static void stall_setting(void **state)
+TEST(stall_setting)
 {
 	int fd = node_open(O_RDONLY);
 
-	(void)state;
 	assert_int_equal(sysfs_write("block_timeout_ms", "1234"), 0);
 	assert_int_equal(sysfs_number("block_timeout_ms"), 1234);
 	assert_int_equal(info_of(fd).block_timeout_ms, 1234);
@@ -458,7 +444,7 @@ static void stall_setting(void **state)
 }
 
 /* Members that never read: one never asked, two may drop, by either end. */
-static void droppers_cost_nothing(void **state)
+TEST(droppers_cost_nothing)
 {
 	struct pair p = open_pair(MYDEV_MODE_PACKET, MYDEV_POLICY_DROP_OLDEST, 65536);
 	int newest = node_open(O_RDONLY), idle = node_open(O_RDONLY);
@@ -466,7 +452,6 @@ static void droppers_cost_nothing(void **state)
 	struct mydev_stats s;
 	struct verifier v;
 
-	(void)state;
 	configure(newest, .policy = MYDEV_POLICY_DROP_NEWEST, .queue_depth = 65536);
 	ask(newest);
 	s = stats_of(p.fast);
@@ -491,14 +476,13 @@ static void droppers_cost_nothing(void **state)
  * One holds the first packets and one the last, so that whoever reads all in
  * between frees no buffer by it; what he reads can then be taken from them.
  */
-static void droppers_at_both_ends(void **state)
+TEST(droppers_at_both_ends)
 {
 	struct pair p = open_pair(MYDEV_MODE_PACKET, MYDEV_POLICY_DROP_OLDEST, 1024);
 	int newest = node_open(O_RDONLY);
 	uint64_t pool = info_of(newest).pool_buffers;
 	struct verifier v;
 
-	(void)state;
 	/* Nor may it need anybody to be evicted, or the look for that. */
 	set_block_timeout_ms(0);
 	configure(newest, .policy = MYDEV_POLICY_DROP_NEWEST);
@@ -515,43 +499,40 @@ static void droppers_at_both_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_DEFAULTS("DROP_OLDEST: one gap record in front, its numbers right",
-				 oldest_dropped),
-		PROMISE_DEFAULTS("DROP_NEWEST: gap records where packets are missing",
-				 newest_dropped),
-		PROMISE_DEFAULTS("DROP_OLDEST: reading and losing in turn, all accounted for",
-				 oldest_adds_up),
-		PROMISE_DEFAULTS("DROP_NEWEST: reading and losing in turn, all accounted for",
-				 newest_adds_up),
-		PROMISE_DEFAULTS("stream mode: ENOBUFS once per gap, in its place",
-				 stream_told_once),
-		PROMISE_DEFAULTS(
-			"a packet that was begun and dropped counts as lost, its rest as lost bytes",
-			begun_packet_dropped),
-		PROMISE_DEFAULTS("LOSSLESS: the device waits at the queue's depth, nothing is lost",
-				 depth_is_enforced),
-		PROMISE_DEFAULTS(
-			"small packets that wait cost the pool their bytes, not a buffer each",
-			small_cost_little),
-		PROMISE_DEFAULTS(
-			"switching policy on a stopped ring sets it going, all accounted for",
-			switched_while_stopped),
-		PROMISE_DEFAULTS("a stuck lossless client is evicted after block_timeout_ms",
-				 lapped_after_block_timeout_ms),
-		PROMISE_DEFAULTS("one that was evicted has one gap, and is lossless again",
-				 stuck_is_lapped),
-		PROMISE_DEFAULTS("alone, a client may stop the device for as long as it likes",
-				 alone_is_never_lapped),
-		PROMISE_DEFAULTS("nobody is evicted while all have data to read", nobody_waits),
-		PROMISE_DEFAULTS("block_timeout_ms of 0 is never, and a new value counts at once",
-				 zero_is_never),
-		PROMISE_DEFAULTS(
-			"block_timeout_ms: what is written is in force, nonsense is refused",
-			stall_setting),
-		PROMISE_DEFAULTS("three who may drop and never read cost the fourth nothing",
-				 droppers_cost_nothing),
-		PROMISE_DEFAULTS("two who may drop hold all that a third has read: it goes on",
-				 droppers_at_both_ends),
+		PROMISE("DROP_OLDEST: one gap record in front, its numbers right", oldest_dropped,
+			fresh_defaults),
+		PROMISE("DROP_NEWEST: gap records where packets are missing", newest_dropped,
+			fresh_defaults),
+		PROMISE("DROP_OLDEST: reading and losing in turn, all accounted for",
+			oldest_adds_up, fresh_defaults),
+		PROMISE("DROP_NEWEST: reading and losing in turn, all accounted for",
+			newest_adds_up, fresh_defaults),
+		PROMISE("stream mode: ENOBUFS once per gap, in its place", stream_told_once,
+			fresh_defaults),
+		PROMISE("a packet that was begun and dropped counts as lost, its rest as lost bytes",
+			begun_packet_dropped, fresh_defaults),
+		PROMISE("LOSSLESS: the device waits at the queue's depth, nothing is lost",
+			depth_is_enforced, fresh_defaults),
+		PROMISE("small packets that wait cost the pool their bytes, not a buffer each",
+			small_cost_little, fresh_defaults),
+		PROMISE("switching policy on a stopped ring sets it going, all accounted for",
+			switched_while_stopped, fresh_defaults),
+		PROMISE("a stuck lossless client is evicted after block_timeout_ms",
+			lapped_after_block_timeout_ms, fresh_defaults),
+		PROMISE("one that was evicted has one gap, and is lossless again", stuck_is_lapped,
+			fresh_defaults),
+		PROMISE("alone, a client may stop the device for as long as it likes",
+			alone_is_never_lapped, fresh_defaults),
+		PROMISE("nobody is evicted while all have data to read", nobody_waits,
+			fresh_defaults),
+		PROMISE("block_timeout_ms of 0 is never, and a new value counts at once",
+			zero_is_never, fresh_defaults),
+		PROMISE("block_timeout_ms: what is written is in force, nonsense is refused",
+			stall_setting, fresh_defaults),
+		PROMISE("three who may drop and never read cost the fourth nothing",
+			droppers_cost_nothing, fresh_defaults),
+		PROMISE("two who may drop hold all that a third has read: it goes on",
+			droppers_at_both_ends, fresh_defaults),
 	};
 
 	return run_promises(tests);

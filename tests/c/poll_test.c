@@ -37,11 +37,10 @@ static uint32_t events_of(int ep, int ms)
 	return ev.events;
 }
 
-static void readable_or_not(void **state)
+TEST(readable_or_not)
 {
 	int fd = node_open(O_RDONLY | O_NONBLOCK);
 
-	(void)state;
 	assert_int_equal(poll_now(fd), 0);
 	for (int round = 0; round < 3; round++) {
 		feed(2, "1000");
@@ -54,12 +53,11 @@ static void readable_or_not(void **state)
 	}
 }
 
-static void gap_is_readable(void **state)
+TEST(gap_is_readable)
 {
 	int idle = node_open(O_RDONLY | O_NONBLOCK), busy = node_open(O_RDONLY);
 	struct verifier v;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	feed(400, "5000");
 	take_packets(busy, &v, 400, 5000);
@@ -70,11 +68,10 @@ static void gap_is_readable(void **state)
 	assert_int_equal(read(idle, buf, 1), 1);
 }
 
-static void level(void **state)
+TEST(level)
 {
 	int fd = node_open(O_RDONLY | O_NONBLOCK), ep = epoll_of(fd, IN);
 
-	(void)state;
 	assert_int_equal(events_of(ep, 0), 0);
 	feed(1, "1000");
 	assert_int_equal(events_of(ep, 10000), IN);
@@ -85,11 +82,10 @@ static void level(void **state)
 	assert_int_equal(events_of(ep, 0), 0);
 }
 
-static void edge(void **state)
+TEST(edge)
 {
 	int fd = node_open(O_RDONLY | O_NONBLOCK), ep = epoll_of(fd, IN | EPOLLET);
 
-	(void)state;
 	assert_int_equal(events_of(ep, 0), 0);
 	for (int round = 0; round < 3; round++) {
 		feed(1, "1000");
@@ -109,12 +105,11 @@ static void edge(void **state)
 }
 
 /* The way programs use it: read until EAGAIN after each event. */
-static void edge_stream(void **state)
+TEST(edge_stream)
 {
 	int fd = node_open(O_RDONLY | O_NONBLOCK), ep;
 	struct verifier v;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	ep = epoll_of(fd, IN | EPOLLET);
 	feed(1000, "100-3000");
@@ -128,12 +123,11 @@ static void edge_stream(void **state)
 	}
 }
 
-static void oneshot(void **state)
+TEST(oneshot)
 {
 	int fd = node_open(O_RDONLY | O_NONBLOCK), ep = epoll_of(fd, IN | EPOLLONESHOT);
 	struct epoll_event again = { .events = IN | EPOLLONESHOT };
 
-	(void)state;
 	feed(1, "1000");
 	assert_int_equal(events_of(ep, 10000), IN);
 	feed(1, "1000");
@@ -150,12 +144,11 @@ static int poll_for_ever(void *arg)
 	return !(poll(&p, 1, -1) == 1 && p.revents == POLLIN);
 }
 
-static void sleeper_is_woken(void **state)
+TEST(sleeper_is_woken)
 {
 	int fds[3];
 	pid_t pids[3];
 
-	(void)state;
 	/* Two on one descriptor, one on another: all are told. */
 	fds[0] = node_open(O_RDONLY);
 	fds[1] = fds[0];
@@ -184,13 +177,12 @@ static int signalled(int fd, int seconds)
 	return info.si_code;
 }
 
-static void sigio(void **state)
+TEST(sigio)
 {
 	int fd = node_open(O_RDONLY | O_NONBLOCK);
 	sigset_t set;
 	int band;
 
-	(void)state;
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN);
 	sigprocmask(SIG_BLOCK, &set, NULL);
@@ -232,12 +224,11 @@ static int waits_for_the_end(void *arg)
 	return events_of(ep, 20000) & EPOLLHUP ? 0 : ETIMEDOUT;
 }
 
-static void end_wakes_all(void **state)
+TEST(end_wakes_all)
 {
 	int fd = node_open(O_RDONLY);
 	pid_t pids[3];
 
-	(void)state;
 	for (unsigned int i = 0; i < 3; i++) {
 		pids[i] = spawn(waits_for_the_end, &fd);
 		await_sleeping(pids[i]);
@@ -252,15 +243,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PROMISE("POLLIN and POLLRDNORM exactly while there is something to read",
-			readable_or_not),
-		PROMISE("a gap to be told of counts as something to read", gap_is_readable),
-		PROMISE("epoll, level: reported as long as it is so", level),
-		PROMISE("epoll, edge: one event per arrival", edge),
-		PROMISE("epoll, edge: a whole stream, reading to EAGAIN each time", edge_stream),
-		PROMISE("epoll, one shot: armed again it reports what is there", oneshot),
-		PROMISE("an arrival wakes all who sleep in poll", sleeper_is_woken),
-		PROMISE("EPOLLEXCLUSIVE: the end is told to all", end_wakes_all),
-		PROMISE("SIGIO on arrival and on unplug", sigio),
+			readable_or_not, fresh),
+		PROMISE("a gap to be told of counts as something to read", gap_is_readable, fresh),
+		PROMISE("epoll, level: reported as long as it is so", level, fresh),
+		PROMISE("epoll, edge: one event per arrival", edge, fresh),
+		PROMISE("epoll, edge: a whole stream, reading to EAGAIN each time", edge_stream,
+			fresh),
+		PROMISE("epoll, one shot: armed again it reports what is there", oneshot, fresh),
+		PROMISE("an arrival wakes all who sleep in poll", sleeper_is_woken, fresh),
+		PROMISE("EPOLLEXCLUSIVE: the end is told to all", end_wakes_all, fresh),
+		PROMISE("SIGIO on arrival and on unplug", sigio, fresh),
 	};
 
 	return run_promises(tests);

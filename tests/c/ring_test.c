@@ -41,7 +41,7 @@ static void assert_all_taken(const struct rings *r)
 
 /* --- what is there ---------------------------------------------------------------- */
 
-static void everything(void **state)
+TEST(everything)
 {
 	static const char *const sizes[] = { "24-2000", "24-32000", "30", "1000", "20000-32000" };
 	int fd = node_open(O_RDWR), other = node_open(O_RDONLY);
@@ -51,7 +51,6 @@ static void everything(void **state)
 	struct verifier v;
 	struct rings r;
 
-	(void)state;
 	expect(&records, fd);
 	verify_from(&v, first);
 	ring_open(&r, fd);
@@ -74,13 +73,12 @@ static void everything(void **state)
 }
 
 /* Packets without a byte, and messages that are longer than a transfer. */
-static void special_packets(void **state)
+TEST(special_packets)
 {
 	int fd = node_open(O_RDWR);
 	struct records records;
 	struct rings r;
 
-	(void)state;
 	records_init(&records);
 	ring_open(&r, fd);
 	/* What fills its transfer to the last byte is followed by an empty packet. */
@@ -96,13 +94,12 @@ static void special_packets(void **state)
 	ring_close(&r);
 }
 
-static void stall_is_told(void **state)
+TEST(stall_is_told)
 {
 	int fd = node_open(O_RDWR);
 	struct records records;
 	struct rings r;
 
-	(void)state;
 	expect(&records, fd);
 	ring_open(&r, fd);
 	feed(10, "1000");
@@ -145,7 +142,7 @@ static int takes_without_a_call(void *arg)
 	return 3;
 }
 
-static void no_call(void **state)
+TEST(no_call)
 {
 	struct taker *t = shared_memory(sizeof(*t));
 	int fd = node_open(O_RDWR);
@@ -153,7 +150,6 @@ static void no_call(void **state)
 	pid_t pid;
 	int status;
 
-	(void)state;
 	records_init(&t->records);
 	/* All of them fit: the ring never stops, however late the program is. */
 	t->packets = slow_lane() ? 500 : 3000;
@@ -175,13 +171,12 @@ static void no_call(void **state)
 }
 
 /* All memory is held: the ring says that a call is needed, and one is enough. */
-static void needs_wakeup(void **state)
+TEST(needs_wakeup)
 {
 	int fd = node_open(O_RDWR);
 	struct records records;
 	struct rings r;
 
-	(void)state;
 	expect(&records, fd);
 	ring_open(&r, fd);
 	feed(2000, "20000");
@@ -199,14 +194,13 @@ static void needs_wakeup(void **state)
 }
 
 /* By edges: each packet is one, whatever the program does with those before it. */
-static void edges(void **state)
+TEST(edges)
 {
 	int fd = node_open(O_RDWR), ep = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
 	struct ring_next next;
 	struct rings r;
 
-	(void)state;
 	ring_open(&r, fd);
 	assert_return_code(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev), errno);
 	for (unsigned int i = 0; i < 30; i++) {
@@ -224,13 +218,12 @@ static void edges(void **state)
 }
 
 /* Who has given back without the call is looked at by whoever comes by. */
-static void poll_wakes_too(void **state)
+TEST(poll_wakes_too)
 {
 	int fd = node_open(O_RDWR);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	struct rings r;
 
-	(void)state;
 	ring_open(&r, fd);
 	feed(1000, "20000");
 	await_ring_stop(fd);
@@ -244,13 +237,12 @@ static void poll_wakes_too(void **state)
 
 /* --- policies ---------------------------------------------------------------------- */
 
-static void drops_oldest(void **state)
+TEST(drops_oldest)
 {
 	int fd = node_open(O_RDWR);
 	struct records records;
 	struct rings r;
 
-	(void)state;
 	expect(&records, fd);
 	configure(fd, .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 16);
 	ring_open(&r, fd);
@@ -271,13 +263,12 @@ static void drops_oldest(void **state)
 	ring_close(&r);
 }
 
-static void drops_newest(void **state)
+TEST(drops_newest)
 {
 	int fd = node_open(O_RDWR);
 	struct records records;
 	struct rings r;
 
-	(void)state;
 	expect(&records, fd);
 	configure(fd, .policy = MYDEV_POLICY_DROP_NEWEST, .queue_depth = 16);
 	ring_open(&r, fd);
@@ -295,14 +286,13 @@ static void drops_newest(void **state)
 }
 
 /* What is full keeps what it has, and goes on behind it. */
-static void full_without_a_call(void **state)
+TEST(full_without_a_call)
 {
 	/* To ask one's own descriptor would be a call. */
 	int fd = node_open(O_RDWR), other = node_open(O_WRONLY);
 	struct ring_next next;
 	struct rings r;
 
-	(void)state;
 	configure(fd, .policy = MYDEV_POLICY_DROP_NEWEST, .queue_depth = 13);
 	ring_open(&r, fd);
 	for (unsigned int round = 0; round < 5; round++) {
@@ -332,13 +322,12 @@ static void full_without_a_call(void **state)
 }
 
 /* In the midst of its use: the program finds the tail behind it. */
-static void taken_away(void **state)
+TEST(taken_away)
 {
 	int fd = node_open(O_RDWR);
 	struct ring_next next, late, gap;
 	struct rings r;
 
-	(void)state;
 	configure(fd, .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 8);
 	ring_open(&r, fd);
 	feed(5, "20000");
@@ -365,13 +354,12 @@ static void taken_away(void **state)
 }
 
 /* Within the memory of the device, nothing is taken away from one that is slow. */
-static void history_is_good(void **state)
+TEST(history_is_good)
 {
 	int fd = node_open(O_RDWR);
 	struct ring_next late;
 	struct rings r;
 
-	(void)state;
 	configure(fd, .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 8);
 	ring_open(&r, fd);
 	feed(1, "1000");
@@ -384,7 +372,7 @@ static void history_is_good(void **state)
 }
 
 /* A ring that is not taken from loses its queue when others wait. */
-static void evicted(void **state)
+TEST(evicted)
 {
 	int fd = node_open(O_RDWR), other = node_open(O_RDONLY);
 	uint64_t first = next_counter();
@@ -392,7 +380,6 @@ static void evicted(void **state)
 	struct verifier v;
 	struct rings r;
 
-	(void)state;
 	set_block_timeout_ms(300);
 	expect(&records, fd);
 	verify_from(&v, first);
@@ -412,9 +399,8 @@ static void evicted(void **state)
 
 /* --- nonsense ---------------------------------------------------------------------- */
 
-static void bad_cursors(void **state)
+TEST(bad_cursors)
 {
-	(void)state;
 	for (unsigned int i = 0; i < 7; i++) {
 		int fd = node_open(O_RDWR), other = node_open(O_RDWR);
 		struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -505,14 +491,13 @@ static int writes_nonsense(void *arg)
 }
 
 /* While it is read, and from the other processor. */
-static void racing_cursors(void **state)
+TEST(racing_cursors)
 {
 	int fd = node_open(O_RDWR), other = node_open(O_RDWR);
 	struct rings r, good;
 	struct records records;
 	pid_t pid;
 
-	(void)state;
 	expect(&records, other);
 	configure(fd, .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 20);
 	ring_open(&r, fd);
@@ -571,7 +556,7 @@ static int takes_at_random(void *arg)
  * All that a program gives back is verified, and with its gaps it is all that
  * the device sent: both sides agree on what was taken away.
  */
-static void stressed(void **state)
+TEST(stressed)
 {
 	static const struct mydev_config configs[] = {
 		{ .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 3 },
@@ -585,7 +570,6 @@ static void stressed(void **state)
 	struct stress *s = shared_memory(COUNT * sizeof(*s));
 	pid_t pids[COUNT];
 
-	(void)state;
 	deadline(170);
 	for (unsigned int i = 0; i < COUNT; i++) {
 		int fd = node_open(O_RDWR);
@@ -627,27 +611,28 @@ static void stressed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_RING("packets of all sizes, beside a reader", everything),
-		PROMISE_RING("packets without a byte, messages of several transfers",
-			     special_packets),
-		PROMISE_RING("a stall is an entry", stall_is_told),
-		PROMISE_RING("thousands of packets without one system call", no_call),
-		PROMISE_RING("all memory held: a call is asked for, and one is enough",
-			     needs_wakeup),
-		PROMISE_RING("epoll, edge: each packet, taken or not", edges),
-		PROMISE_RING("poll() does for the call", poll_wakes_too),
-		PROMISE_RING("drop-oldest: the gap comes first", drops_oldest),
-		PROMISE_RING("drop-newest: the gap is told without a packet behind it",
-			     drops_newest),
-		PROMISE_RING("drop-newest, full, and a program that never calls",
-			     full_without_a_call),
-		PROMISE_RING("taken away in use: the tail says so", taken_away),
-		PROMISE_RING("used late, and not taken away", history_is_good),
-		PROMISE_RING("evicted: one gap, and it goes on", evicted),
-		PROMISE_RING("a cursor from nowhere: EPROTO, and nobody else notices", bad_cursors),
-		PROMISE_RING("the same in a race, again and again", racing_cursors),
-		PROMISE_RING("five rings at full speed: taken + lost = sent, all verified",
-			     stressed),
+		PROMISE("packets of all sizes, beside a reader", everything, fresh_rings),
+		PROMISE("packets without a byte, messages of several transfers", special_packets,
+			fresh_rings),
+		PROMISE("a stall is an entry", stall_is_told, fresh_rings),
+		PROMISE("thousands of packets without one system call", no_call, fresh_rings),
+		PROMISE("all memory held: a call is asked for, and one is enough", needs_wakeup,
+			fresh_rings),
+		PROMISE("epoll, edge: each packet, taken or not", edges, fresh_rings),
+		PROMISE("poll() does for the call", poll_wakes_too, fresh_rings),
+		PROMISE("drop-oldest: the gap comes first", drops_oldest, fresh_rings),
+		PROMISE("drop-newest: the gap is told without a packet behind it", drops_newest,
+			fresh_rings),
+		PROMISE("drop-newest, full, and a program that never calls", full_without_a_call,
+			fresh_rings),
+		PROMISE("taken away in use: the tail says so", taken_away, fresh_rings),
+		PROMISE("used late, and not taken away", history_is_good, fresh_rings),
+		PROMISE("evicted: one gap, and it goes on", evicted, fresh_rings),
+		PROMISE("a cursor from nowhere: EPROTO, and nobody else notices", bad_cursors,
+			fresh_rings),
+		PROMISE("the same in a race, again and again", racing_cursors, fresh_rings),
+		PROMISE("five rings at full speed: taken + lost = sent, all verified", stressed,
+			fresh_rings),
 	};
 
 	return run_promises(tests);

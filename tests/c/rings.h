@@ -40,9 +40,6 @@ struct ring_next {
 	uint32_t skip; /* bytes that were read before */
 };
 
-/* As PROMISE_DEFAULTS(), and what an earlier test has left mapped is unmapped. */
-#define PROMISE_RING(_words, _fn) { _words, _fn, fresh_rings, NULL, NULL }
-
 int fresh_rings(void **state);
 
 struct mydev_map map_of(int fd);

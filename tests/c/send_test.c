@@ -42,8 +42,6 @@ static int fresh_send(void **state)
 	return 0;
 }
 
-#define PROMISE_SEND(_words, _fn) { _words, _fn, fresh_send, NULL, NULL }
-
 /* The next message of a writer, at @at. */
 static size_t message(unsigned char *at, unsigned int who, size_t size)
 {
@@ -83,14 +81,13 @@ static bool polls(int fd, short events)
 	return poll(&p, 1, 0) >= 0 && p.revents == events;
 }
 
-static void sizes(void **state)
+TEST(sizes)
 {
 	static const size_t sizes[] = { 24,    25,    511,   1023,   1025,   32767,  32769,
 					65535, 65537, 99999, 262143, 524289, 1048575 };
 	int fd = node_open(O_WRONLY);
 	uint64_t bytes = 0;
 
-	(void)state;
 	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
 		send_message(fd, 1, sizes[i]);
 		bytes += sizes[i];
@@ -102,12 +99,11 @@ static void sizes(void **state)
 	assert_good();
 }
 
-static void nothing(void **state)
+TEST(nothing)
 {
 	int fd = node_open(O_WRONLY);
 	uint64_t transfers = sim_number("out_transfers");
 
-	(void)state;
 	assert_int_equal(write(fd, buf, 0), 0);
 	assert_return_code(fsync(fd), errno);
 	assert_stays(sim_number("out_transfers") == transfers);
@@ -142,13 +138,12 @@ static int write_messages(void *arg)
 	return ret;
 }
 
-static void in_one_piece(void **state)
+TEST(in_one_piece)
 {
 	struct writer w[WRITERS];
 	unsigned int messages = slow_lane() ? 40 : 100;
 	pid_t pids[WRITERS];
 
-	(void)state;
 	for (unsigned int i = 0; i < WRITERS; i++) {
 		w[i] = (struct writer){ i + 1, messages, i % 2 ? 300 * KIB : 3 * KIB };
 		pids[i] = spawn(write_messages, &w[i]);
@@ -160,14 +155,13 @@ static void in_one_piece(void **state)
 	assert_int_equal(sim_number("out_writers"), WRITERS);
 }
 
-static void scattered(void **state)
+TEST(scattered)
 {
 	size_t size = 100 * KIB + 77, a = 3, b = 40 * KIB + 5;
 	int fd = node_open(O_WRONLY), ends[2];
 	struct iovec parts[3];
 	ssize_t n;
 
-	(void)state;
 	message(buf, 1, size);
 	parts[0] = (struct iovec){ buf, a };
 	parts[1] = (struct iovec){ buf + a, b };
@@ -211,7 +205,7 @@ static uint64_t fill_up(int fd, unsigned int who, unsigned int *messages)
 	return bytes;
 }
 
-static void nonblocking(void **state)
+TEST(nonblocking)
 {
 	struct mydev_info info;
 	struct epoll_event e = { .events = EPOLLOUT | EPOLLET };
@@ -220,7 +214,6 @@ static void nonblocking(void **state)
 	unsigned int messages;
 	uint64_t bytes;
 
-	(void)state;
 	info = info_of(fd);
 	sim_do("refuse");
 	assert_true(polls(fd, POLLOUT));
@@ -246,14 +239,13 @@ static void nonblocking(void **state)
 }
 
 /* A message that is longer than the room: what is taken ends at no short packet. */
-static void nonblocking_in_parts(void **state)
+TEST(nonblocking_in_parts)
 {
 	int fd = node_open(O_WRONLY | O_NONBLOCK);
 	struct mydev_info info = info_of(fd);
 	size_t size = SIM_MAX_PACKET - 1, done = 0;
 	unsigned int parts = 0;
 
-	(void)state;
 	sim_do("refuse");
 	send_message(fd, 2, 300 * KIB + 1);
 	message(buf, 1, size);
@@ -276,13 +268,12 @@ static void nonblocking_in_parts(void **state)
 	assert_good();
 }
 
-static void terminated(void **state)
+TEST(terminated)
 {
 	int fd = node_open(O_WRONLY), other = node_open(O_RDWR);
 	uint64_t zeros = sim_number("out_zero_packets");
 	struct mydev_config config = config_of(fd);
 
-	(void)state;
 	assert_int_equal(config.flags, 0);
 	config.flags = MYDEV_CONFIG_TERMINATE;
 	assert_int_equal(try_config(fd, config), 0);
@@ -311,13 +302,12 @@ static int sync_writer(void *arg)
 	return fsync(*(int *)arg) ? errno : 0;
 }
 
-static void sync_waits(void **state)
+TEST(sync_waits)
 {
 	int fd = node_open(O_WRONLY), other = node_open(O_WRONLY), reader = node_open(O_RDONLY);
 	uint64_t bytes;
 	pid_t pid;
 
-	(void)state;
 	assert_return_code(fsync(fd), errno);
 	assert_errno(fsync(reader), EBADF);
 	sim_do("refuse");
@@ -356,11 +346,10 @@ static int interrupted_call(void *arg)
 	return errno == EINTR ? 0 : 2;
 }
 
-static void interrupted(void **state)
+TEST(interrupted)
 {
 	int fd = node_open(O_WRONLY);
 
-	(void)state;
 	sim_do("verify-out off");
 	sim_do("refuse");
 	assert_int_equal(write(fd, buf, 1000), 1000);
@@ -370,13 +359,12 @@ static void interrupted(void **state)
 	assert_return_code(fsync(fd), errno);
 }
 
-static void stalled(void **state)
+TEST(stalled)
 {
 	int a = node_open(O_WRONLY), b = node_open(O_WRONLY);
 	struct mydev_stats s;
 	uint64_t errors = stats_of(a).send_errors;
 
-	(void)state;
 	/* The device refuses what a has at the head; behind it b's wait. */
 	sim_do("refuse");
 	send_message(a, 1, 100 * KIB + 1);
@@ -429,13 +417,12 @@ static int asks_in_vain(void *arg)
  * Each question that is given up stops sending for a moment, and in that moment the
  * device may refuse something. It is told of and counted all the same.
  */
-static void refused_while_stopped(void **state)
+TEST(refused_while_stopped)
 {
 	int fd = node_open(O_WRONLY), asker = node_open(O_RDWR);
 	uint64_t halts = sim_number("out_halts"), errors = stats_of(fd).send_errors;
 	pid_t pid = spawn(asks_in_vain, &asker);
 
-	(void)state;
 	sim_do("verify-out off");
 	for (unsigned int i = 0; i < (slow_lane() ? 30 : 100); i++) {
 		uint64_t before;
@@ -454,11 +441,10 @@ static void refused_while_stopped(void **state)
 	assert_int_equal(stats_of(fd).send_errors - errors, sim_number("out_halts") - halts);
 }
 
-static void told_once(void **state)
+TEST(told_once)
 {
 	int fd = node_open(O_WRONLY);
 
-	(void)state;
 	sim_do("verify-out off");
 	sim_do("stall-out");
 	await_stalled();
@@ -472,11 +458,10 @@ static void told_once(void **state)
 	assert_int_equal(stats_of(fd).client_failed_bytes, 3000);
 }
 
-static void stalls_for_ever(void **state)
+TEST(stalls_for_ever)
 {
 	int fd = node_open(O_WRONLY), stalls = 0;
 
-	(void)state;
 	sim_do("verify-out off");
 	sim_do("stall-out-always on");
 	/* In between, the device may take one before it stalls again. */
@@ -492,7 +477,7 @@ static void stalls_for_ever(void **state)
 	await(write(fd, buf, 3000) == 3000 && !fsync(fd));
 }
 
-static void bad_pointer(void **state)
+TEST(bad_pointer)
 {
 	long page = sysconf(_SC_PAGESIZE);
 	char *map = private_memory(64 * page);
@@ -500,7 +485,6 @@ static void bad_pointer(void **state)
 	uint64_t bytes = sim_number("out_bytes");
 	size_t part = info_of(fd).send_size;
 
-	(void)state;
 	sim_do("verify-out off");
 	memset(map, 0x5a, 64 * page);
 	assert_return_code(munmap(map + 35 * page, page), errno);
@@ -546,7 +530,7 @@ static bool unplugged_once(void **state)
 	return ended_by_unplug(errors[0]) && ended_by_unplug(errors[1]);
 }
 
-static void unplugged(void **state)
+TEST(unplugged)
 {
 	holds_once(unplugged_once, fresh_send, state);
 }
@@ -579,17 +563,16 @@ static bool killed_once(void **state)
 	return took < 3;
 }
 
-static void killed(void **state)
+TEST(killed)
 {
 	holds_once(killed_once, fresh_send, state);
 }
 
-static void closed(void **state)
+TEST(closed)
 {
 	int fd = node_open(O_WRONLY);
 	uint64_t errors = stats_of(fd).send_errors;
 
-	(void)state;
 	sim_do("slow 20");
 	for (int i = 0; i < 5; i++)
 		send_message(fd, 1, 50 * KIB + 1);
@@ -601,11 +584,10 @@ static void closed(void **state)
 }
 
 /* Nobody waits for ever for a device that takes nothing of the dead. */
-static void forsaken(void **state)
+TEST(forsaken)
 {
 	int fd = node_open(O_WRONLY), other = node_open(O_WRONLY | O_NONBLOCK);
 
-	(void)state;
 	sim_do("refuse");
 	assert_int_equal(write(fd, buf, 1000 * KIB), 1000 * KIB);
 	close(fd);
@@ -619,7 +601,7 @@ static void forsaken(void **state)
 	assert_good();
 }
 
-static void beside_readers(void **state)
+TEST(beside_readers)
 {
 	struct writer w = { 1, slow_lane() ? 50 : 200, 60 * KIB };
 	uint64_t packets = slow_lane() ? 500 : 3000;
@@ -627,7 +609,6 @@ static void beside_readers(void **state)
 	struct verifier v;
 	pid_t pid;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	pid = spawn(write_messages, &w);
 	feed(packets, "100-5000");
@@ -637,11 +618,10 @@ static void beside_readers(void **state)
 	assert_good();
 }
 
-static void read_only(void **state)
+TEST(read_only)
 {
 	int fd = node_open(O_RDONLY);
 
-	(void)state;
 	assert_errno(write(fd, buf, 100), EBADF);
 	assert_true(polls(fd, 0));
 	assert_int_equal(stats_of(fd).client_written_bytes, 0);
@@ -650,33 +630,37 @@ static void read_only(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_SEND("messages of all sizes arrive whole and in order", sizes),
-		PROMISE_SEND("a write of 0 bytes sends nothing", nothing),
-		PROMISE_SEND("a write is one piece on the wire, with six writers", in_one_piece),
-		PROMISE_SEND("writev and splice send messages", scattered),
-		PROMISE_SEND("O_NONBLOCK and RWF_NOWAIT: EAGAIN without room, and EPOLLOUT when "
-			     "there is some",
-			     nonblocking),
-		PROMISE_SEND("O_NONBLOCK: a long message in whole parts", nonblocking_in_parts),
-		PROMISE_SEND("a full last packet is followed by an empty one, if asked for",
-			     terminated),
-		PROMISE_SEND("fsync waits until the device has one's own data", sync_waits),
-		PROMISE_SEND("a signal ends the wait for the wire, and for room", interrupted),
-		PROMISE_SEND("a stall is told to its writer once, and others lose nothing",
-			     stalled),
-		PROMISE_SEND("what is refused while sending is stopped is told and counted",
-			     refused_while_stopped),
-		PROMISE_SEND("write and poll tell of an error, too, and only once", told_once),
-		PROMISE_SEND("a device that always stalls: EPIPE each time, no hang",
-			     stalls_for_ever),
-		PROMISE_SEND("bad pointers: EFAULT, or how much was taken", bad_pointer),
-		PROMISE_SEND("unplug: writers and fsync end with ENODEV", unplugged),
-		PROMISE_SEND("kill -9 of a writer gives back the turn and the room", killed),
-		PROMISE_SEND("what was written before close is sent", closed),
-		PROMISE_SEND("what the device does not take of a closed client is given up",
-			     forsaken),
-		PROMISE_SEND("writers do not disturb readers", beside_readers),
-		PROMISE_SEND("O_RDONLY: cannot write, never ready for it", read_only),
+		PROMISE("messages of all sizes arrive whole and in order", sizes, fresh_send),
+		PROMISE("a write of 0 bytes sends nothing", nothing, fresh_send),
+		PROMISE("a write is one piece on the wire, with six writers", in_one_piece,
+			fresh_send),
+		PROMISE("writev and splice send messages", scattered, fresh_send),
+		PROMISE("O_NONBLOCK and RWF_NOWAIT: EAGAIN without room, and EPOLLOUT when "
+			"there is some",
+			nonblocking, fresh_send),
+		PROMISE("O_NONBLOCK: a long message in whole parts", nonblocking_in_parts,
+			fresh_send),
+		PROMISE("a full last packet is followed by an empty one, if asked for", terminated,
+			fresh_send),
+		PROMISE("fsync waits until the device has one's own data", sync_waits, fresh_send),
+		PROMISE("a signal ends the wait for the wire, and for room", interrupted,
+			fresh_send),
+		PROMISE("a stall is told to its writer once, and others lose nothing", stalled,
+			fresh_send),
+		PROMISE("what is refused while sending is stopped is told and counted",
+			refused_while_stopped, fresh_send),
+		PROMISE("write and poll tell of an error, too, and only once", told_once,
+			fresh_send),
+		PROMISE("a device that always stalls: EPIPE each time, no hang", stalls_for_ever,
+			fresh_send),
+		PROMISE("bad pointers: EFAULT, or how much was taken", bad_pointer, fresh_send),
+		PROMISE("unplug: writers and fsync end with ENODEV", unplugged, fresh_send),
+		PROMISE("kill -9 of a writer gives back the turn and the room", killed, fresh_send),
+		PROMISE("what was written before close is sent", closed, fresh_send),
+		PROMISE("what the device does not take of a closed client is given up", forsaken,
+			fresh_send),
+		PROMISE("writers do not disturb readers", beside_readers, fresh_send),
+		PROMISE("O_RDONLY: cannot write, never ready for it", read_only, fresh_send),
 	};
 
 	return run_promises(tests);

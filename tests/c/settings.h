@@ -7,9 +7,6 @@
 
 #include "helpers.h"
 
-/* As PROMISE(), and what earlier tests have set of the device is set back. */
-#define PROMISE_DEFAULTS(_words, _fn) { _words, _fn, fresh_defaults, NULL, NULL }
-
 int fresh_defaults(void **state);
 
 /* The kernel under test, as tests/run calls it. */

@@ -75,8 +75,6 @@ static int fresh_share(void **state)
 	return 0;
 }
 
-#define PROMISE_SHARE(_words, _fn) { _words, _fn, fresh_share, NULL, NULL }
-
 /* --- waiting for each other ----------------------------------------------------- */
 
 static int asks_in_vain(void *arg)
@@ -96,13 +94,12 @@ static int waits_exclusively(void *arg)
 	return epoll_wait(ep, &event, 1, 20000) == 1 ? 0 : ETIMEDOUT;
 }
 
-static void exclusive_pollers(void **state)
+TEST(exclusive_pollers)
 {
 	int fd = node_open(O_RDWR);
 	uint64_t bytes = sim_number("out_bytes");
 	pid_t asker = spawn(asks_in_vain, &fd), pollers[3];
 
-	(void)state;
 	await(sim_number("out_bytes") == bytes + 100);
 	for (unsigned int i = 0; i < 3; i++) {
 		pollers[i] = spawn(waits_exclusively, NULL);
@@ -162,14 +159,13 @@ static int writes_one(void *arg)
 }
 
 /* The one that is refused is told at once, and the others get their turn. */
-static void crowded(void **state)
+TEST(crowded)
 {
 	struct crowd *c = shared_memory(sizeof(*c));
 	int fd = node_open(O_RDWR);
 	uint64_t bytes = sim_number("out_bytes");
 	pid_t asker = spawn(asks_in_vain, &fd), writers, other;
 
-	(void)state;
 	c->fd = node_open(O_WRONLY);
 	await(sim_number("out_bytes") == bytes + 100);
 	writers = spawn(crowds, c);
@@ -187,13 +183,12 @@ static void crowded(void **state)
 	await(sim_number("out_bytes") == bytes + 101 + MOST_WAITERS);
 }
 
-static void crowded_lease(void **state)
+TEST(crowded_lease)
 {
 	struct crowd *c = shared_memory(sizeof(*c));
 	int fd = node_open(O_RDWR);
 	pid_t leasers;
 
-	(void)state;
 	assert_return_code(lease(fd, MYDEV_LEASE_ACQUIRE, 0), errno);
 	c->fd = node_open(O_WRONLY);
 	c->leases = true;
@@ -227,12 +222,11 @@ static void run_alone(bool alone)
  * Between its being given the turn, which it waits for, and its having the lease, it
  * is revoked: both are done before it can run.
  */
-static void revoked_with_lease(void **state)
+TEST(revoked_with_lease)
 {
 	int other = node_open(O_RDWR);
 	cpu_set_t old, one;
 
-	(void)state;
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	assert_return_code(sched_getaffinity(0, sizeof(old), &old), errno);
@@ -437,13 +431,12 @@ static int try_table(void *arg)
 	return c.wrong > 99 ? 99 : c.wrong;
 }
 
-static void table(void **state)
+TEST(table)
 {
 	long page = sysconf(_SC_PAGESIZE);
 	char *map = private_memory(2 * page);
 	struct cell c = { .root = true, .edge = map + page };
 
-	(void)state;
 	deadline(170);
 	assert_return_code(mprotect(map + page, page, PROT_NONE), errno);
 	assert_int_equal(reap(spawn(try_table, &c), 80), 0);
@@ -477,7 +470,7 @@ static int use_passed(void *arg)
 	return read(fd, buf, 1000) == 1000 ? 0 : 5;
 }
 
-static void passed_on(void **state)
+TEST(passed_on)
 {
 	char control_data[CMSG_SPACE(sizeof(int))] = "";
 	struct iovec io = { "x", 1 };
@@ -489,7 +482,6 @@ static void passed_on(void **state)
 	int fd = node_open(O_RDONLY), sockets[2];
 	pid_t pid;
 
-	(void)state;
 	assert_return_code(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), errno);
 	pid = spawn(use_passed, &sockets[1]);
 	c->cmsg_level = SOL_SOCKET;
@@ -503,14 +495,13 @@ static void passed_on(void **state)
 
 /* --- the lease -------------------------------------------------------------- */
 
-static void exclusive(void **state)
+TEST(exclusive)
 {
 	int holder = node_open(O_RDWR), other = node_open(O_RDWR), reader = node_open(O_RDONLY);
 	struct pollfd p = { .fd = other, .events = POLLOUT };
 	char want_line[64];
 	struct verifier v;
 
-	(void)state;
 	assert_string_equal(sysfs("lease"), "");
 	assert_return_code(acquire(holder), errno);
 	assert_return_code(acquire(holder), errno);
@@ -574,13 +565,12 @@ static bool timed_out(void **state)
 	return now() - begin >= 0.29;
 }
 
-static void waited_for(void **state)
+TEST(waited_for)
 {
 	int fd = node_open(O_RDWR), other = node_open(O_RDWR);
 	void *arg = &other;
 	pid_t pid;
 
-	(void)state;
 	assert_return_code(acquire(fd), errno);
 	holds_once(timed_out, NULL, &arg);
 	set_nonblock(other, true);
@@ -602,12 +592,11 @@ static void waited_for(void **state)
 	assert_return_code(acquire(fd), errno);
 }
 
-static void ends_with_holder(void **state)
+TEST(ends_with_holder)
 {
 	int fd = node_open(O_RDWR), copy;
 	pid_t pid, waiter;
 
-	(void)state;
 	pid = spawn(hold_lease, NULL);
 	await(*sysfs("lease"));
 	waiter = spawn(wait_for_lease, NULL);
@@ -645,13 +634,12 @@ static int long_write(void *arg)
 	return error;
 }
 
-static void lets_messages_end(void **state)
+TEST(lets_messages_end)
 {
 	int fd = node_open(O_RDWR | O_NONBLOCK);
 	uint64_t bytes = sim_number("out_bytes");
 	pid_t writer, waiter;
 
-	(void)state;
 	sim_do("refuse");
 	writer = spawn(long_write, NULL);
 	await_sleeping(writer);
@@ -666,12 +654,11 @@ static void lets_messages_end(void **state)
 	await(sim_number("out_bytes") == bytes + 2 * sizeof(buf));
 }
 
-static void gone_with_device(void **state)
+TEST(gone_with_device)
 {
 	int fd = node_open(O_RDWR);
 	pid_t pid;
 
-	(void)state;
 	assert_return_code(acquire(fd), errno);
 	pid = spawn(wait_for_lease, NULL);
 	await_sleeping(pid);
@@ -732,12 +719,11 @@ static void assert_revoked(int fd)
 	assert_non_null(strstr(text, "mydev-revoked:\t1\n"));
 }
 
-static void ones_own(void **state)
+TEST(ones_own)
 {
 	int fd = node_open(O_RDWR), other = node_open(O_RDWR);
 	struct verifier v;
 
-	(void)state;
 	ask(other);
 	assert_return_code(acquire(fd), errno);
 	ask(fd);
@@ -762,13 +748,12 @@ static void ones_own(void **state)
 	assert_int_equal(sysfs_number("clients"), 1);
 }
 
-static void wakes_sleepers(void **state)
+TEST(wakes_sleepers)
 {
 	static int (*const calls[])(void *) = { blocked_read, blocked_poll, blocked_write,
 						blocked_lease };
 	int admin = node_open(O_RDWR);
 
-	(void)state;
 	for (unsigned int i = 0; i < 4; i++) {
 		int fd = node_open(O_RDWR);
 		uint32_t id = info_of(fd).client_id;
@@ -791,12 +776,11 @@ static void wakes_sleepers(void **state)
 	assert_return_code(fsync(admin), errno);
 }
 
-static void wakes_exchange(void **state)
+TEST(wakes_exchange)
 {
 	int fd = node_open(O_RDWR), admin = node_open(O_RDWR);
 	pid_t pid, second;
 
-	(void)state;
 	pid = spawn(blocked_transact, &fd);
 	await_sleeping(pid);
 	/* Waits for the turn, behind it. */
@@ -810,12 +794,11 @@ static void wakes_exchange(void **state)
 }
 
 /* A ring that it had stopped goes on. */
-static void frees_the_ring(void **state)
+TEST(frees_the_ring)
 {
 	int slow = node_open(O_RDWR), fd = node_open(O_RDWR);
 	struct verifier v;
 
-	(void)state;
 	ask(slow);
 	verify_from(&v, next_counter());
 	ask(fd);
@@ -831,25 +814,27 @@ static void frees_the_ring(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_SHARE("every request, every role, root or not, every way to be wrong",
-			      table),
-		PROMISE_SHARE("a descriptor that is passed on keeps its role", passed_on),
-		PROMISE_SHARE("the lease keeps others from sending and controlling", exclusive),
-		PROMISE_SHARE("the lease can be waited for", waited_for),
-		PROMISE_SHARE("the lease ends with its holder", ends_with_holder),
-		PROMISE_SHARE("a message that has begun is let end before the lease",
-			      lets_messages_end),
-		PROMISE_SHARE("unplug ends the wait for the lease", gone_with_device),
-		PROMISE_SHARE("revoke of one's own descriptor is final", ones_own),
-		PROMISE_SHARE("revoke wakes whoever sleeps", wakes_sleepers),
-		PROMISE_SHARE("revoke ends exchanges", wakes_exchange),
-		PROMISE_SHARE("EPOLLEXCLUSIVE: each descriptor that may send is told",
-			      exclusive_pollers),
-		PROMISE_SHARE("256 threads wait to send, one more is told so", crowded),
-		PROMISE_SHARE("256 threads wait for the lease, one more is told so", crowded_lease),
-		PROMISE_SHARE("revoke while getting the lease: the lease is free",
-			      revoked_with_lease),
-		PROMISE_SHARE("revoke frees a ring that was stopped", frees_the_ring),
+		PROMISE("every request, every role, root or not, every way to be wrong", table,
+			fresh_share),
+		PROMISE("a descriptor that is passed on keeps its role", passed_on, fresh_share),
+		PROMISE("the lease keeps others from sending and controlling", exclusive,
+			fresh_share),
+		PROMISE("the lease can be waited for", waited_for, fresh_share),
+		PROMISE("the lease ends with its holder", ends_with_holder, fresh_share),
+		PROMISE("a message that has begun is let end before the lease", lets_messages_end,
+			fresh_share),
+		PROMISE("unplug ends the wait for the lease", gone_with_device, fresh_share),
+		PROMISE("revoke of one's own descriptor is final", ones_own, fresh_share),
+		PROMISE("revoke wakes whoever sleeps", wakes_sleepers, fresh_share),
+		PROMISE("revoke ends exchanges", wakes_exchange, fresh_share),
+		PROMISE("EPOLLEXCLUSIVE: each descriptor that may send is told", exclusive_pollers,
+			fresh_share),
+		PROMISE("256 threads wait to send, one more is told so", crowded, fresh_share),
+		PROMISE("256 threads wait for the lease, one more is told so", crowded_lease,
+			fresh_share),
+		PROMISE("revoke while getting the lease: the lease is free", revoked_with_lease,
+			fresh_share),
+		PROMISE("revoke frees a ring that was stopped", frees_the_ring, fresh_share),
 	};
 
 	return run_promises(tests);

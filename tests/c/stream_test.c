@@ -22,12 +22,11 @@ static int open_asking(int flags)
 	return fd;
 }
 
-static void returns_what_is_there(void **state)
+TEST(returns_what_is_there)
 {
 	struct verifier v;
 	int fd;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	fd = open_asking(O_RDONLY);
 	feed_and_await(fd, 3, "1000");
@@ -43,13 +42,12 @@ static void returns_what_is_there(void **state)
 	assert_int_equal(v.packets, 4);
 }
 
-static void odd_sizes(void **state)
+TEST(odd_sizes)
 {
 	struct verifier v;
 	int fd = node_open(O_RDONLY);
 	struct mydev_stats s;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	feed(300, "65-9000");
 	take_packets(fd, &v, 300, 0);
@@ -59,24 +57,22 @@ static void odd_sizes(void **state)
 	assert_true(identity_holds(&s));
 }
 
-static void byte_by_byte(void **state)
+TEST(byte_by_byte)
 {
 	struct verifier v;
 	int fd = node_open(O_RDONLY);
 
-	(void)state;
 	verify_from(&v, next_counter());
 	feed(3, "100");
 	take_packets(fd, &v, 3, 1);
 }
 
 /* Larger than what one transfer takes, and a multiple of its size. */
-static void large_packets(void **state)
+TEST(large_packets)
 {
 	struct verifier v;
 	int fd = node_open(O_RDONLY);
 
-	(void)state;
 	verify_from(&v, next_counter());
 	feed(20, "90000");
 	take_packets(fd, &v, 20, sizeof(buf));
@@ -84,14 +80,13 @@ static void large_packets(void **state)
 	take_packets(fd, &v, 20, sizeof(buf));
 }
 
-static void zero_packets(void **state)
+TEST(zero_packets)
 {
 	struct verifier v;
 	int fd = node_open(O_RDONLY);
 	struct mydev_stats before = stats_of(fd), after;
 	uint64_t sent = sim_number("zero_packets");
 
-	(void)state;
 	verify_from(&v, next_counter());
 	/* The simulated device terminates what is a multiple of 1024. */
 	feed(5, "32768");
@@ -108,7 +103,7 @@ static void zero_packets(void **state)
 	assert_errno(read(fd, buf, 1), EAGAIN);
 }
 
-static void scattered(void **state)
+TEST(scattered)
 {
 	struct verifier v;
 	char parts[4][700];
@@ -120,7 +115,6 @@ static void scattered(void **state)
 	};
 	int fd;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	fd = open_asking(O_RDONLY);
 	feed_and_await(fd, 2, "500");
@@ -132,12 +126,11 @@ static void scattered(void **state)
 	assert_int_equal(v.packets, 2);
 }
 
-static void nonblocking(void **state)
+TEST(nonblocking)
 {
 	struct verifier v;
 	int fd;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	fd = node_open(O_RDONLY | O_NONBLOCK);
 	assert_errno(read(fd, buf, sizeof(buf)), EAGAIN);
@@ -146,14 +139,13 @@ static void nonblocking(void **state)
 	assert_errno(read(fd, buf, sizeof(buf)), EAGAIN);
 }
 
-static void nowait(void **state)
+TEST(nowait)
 {
 	struct iovec iov = { buf, sizeof(buf) };
 	struct verifier v;
 	ssize_t n;
 	int fd;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	/* The descriptor blocks; this one call does not. */
 	fd = node_open(O_RDONLY);
@@ -173,26 +165,24 @@ static int read_forever(void *arg)
 }
 
 /* Somebody else sleeps in read() on the same open file. */
-static void nowait_beside_reader(void **state)
+TEST(nowait_beside_reader)
 {
 	struct iovec iov = { buf, sizeof(buf) };
 	int fd = node_open(O_RDONLY);
 	pid_t pid = spawn(read_forever, &fd);
 
-	(void)state;
 	await_sleeping(pid);
 	assert_errno(preadv2(fd, &iov, 1, -1, RWF_NOWAIT), EAGAIN);
 	feed(1, "1000");
 	assert_int_equal(reap(pid, 10), 0);
 }
 
-static void spliced(void **state)
+TEST(spliced)
 {
 	struct verifier v;
 	int fd = node_open(O_RDONLY), pipes[2];
 	ssize_t in, out;
 
-	(void)state;
 	pipe_open(pipes);
 	verify_from(&v, next_counter());
 	feed(60, "500-9000");
@@ -215,12 +205,11 @@ static void spliced(void **state)
 	close(pipes[1]);
 }
 
-static void nothing_asked(void **state)
+TEST(nothing_asked)
 {
 	struct verifier v;
 	int fd = node_open(O_RDONLY);
 
-	(void)state;
 	/* Would block for ever if it were taken for a read. */
 	assert_int_equal(read(fd, buf, 0), 0);
 	feed(1, "1000");
@@ -229,11 +218,10 @@ static void nothing_asked(void **state)
 	assert_int_equal(read(fd, buf, 0), 0);
 }
 
-static void no_position(void **state)
+TEST(no_position)
 {
 	int fd = node_open(O_RDWR);
 
-	(void)state;
 	assert_errno(lseek(fd, 0, SEEK_SET), ESPIPE);
 	assert_errno(lseek(fd, 0, SEEK_CUR), ESPIPE);
 	assert_errno(pread(fd, buf, 10, 0), ESPIPE);
@@ -242,14 +230,13 @@ static void no_position(void **state)
 	assert_errno(ftruncate(fd, 0), EINVAL);
 }
 
-static void write_only(void **state)
+TEST(write_only)
 {
 	int fd = node_open(O_WRONLY);
 	struct mydev_stats s;
 	struct verifier v;
 	int reader;
 
-	(void)state;
 	assert_errno(read(fd, buf, 1), EBADF);
 	assert_true(info_of(fd).features & MYDEV_FEATURE_READ);
 
@@ -273,12 +260,11 @@ static int read_one(void *arg)
 	return read_packets(fd, &v, 1, 1000) || v.packets != 1;
 }
 
-static void shared(void **state)
+TEST(shared)
 {
 	int args[2], copy;
 	struct verifier v;
 
-	(void)state;
 	args[1] = next_counter();
 	args[0] = open_asking(O_RDONLY);
 	feed_and_await(args[0], 3, "1000");
@@ -294,12 +280,11 @@ static void shared(void **state)
 	assert_int_equal(stats_of(args[0]).clients, 1);
 }
 
-static void descriptor_info(void **state)
+TEST(descriptor_info)
 {
 	char text[1024], want[256];
 	int fd;
 
-	(void)state;
 	fd = node_open(O_RDONLY | O_NONBLOCK);
 	fdinfo(fd, text, sizeof(text));
 	assert_non_null(strstr(text, "mydev-demanded:\t0\n"));
@@ -320,21 +305,24 @@ static void descriptor_info(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE("read returns what is queued and waits for no more", returns_what_is_there),
-		PROMISE("odd read sizes get every byte, in order, across packets", odd_sizes),
-		PROMISE("reading byte by byte", byte_by_byte),
-		PROMISE("packets beyond and equal to a transfer's size", large_packets),
-		PROMISE("zero-length packets are counted and otherwise invisible", zero_packets),
-		PROMISE("readv fills one part after the other", scattered),
-		PROMISE("O_NONBLOCK: EAGAIN exactly when nothing is queued", nonblocking),
-		PROMISE("RWF_NOWAIT: EAGAIN exactly when nothing is queued", nowait),
-		PROMISE("RWF_NOWAIT does not wait for another reader", nowait_beside_reader),
-		PROMISE("splice to a pipe carries the stream", spliced),
-		PROMISE("a read of 0 bytes returns 0 at once", nothing_asked),
-		PROMISE("no position, no write, no length", no_position),
-		PROMISE("O_WRONLY: no reader, holds up nobody, may ask", write_only),
-		PROMISE("dup and fork share one client", shared),
-		PROMISE("fdinfo tells queue and counters", descriptor_info),
+		PROMISE("read returns what is queued and waits for no more", returns_what_is_there,
+			fresh),
+		PROMISE("odd read sizes get every byte, in order, across packets", odd_sizes,
+			fresh),
+		PROMISE("reading byte by byte", byte_by_byte, fresh),
+		PROMISE("packets beyond and equal to a transfer's size", large_packets, fresh),
+		PROMISE("zero-length packets are counted and otherwise invisible", zero_packets,
+			fresh),
+		PROMISE("readv fills one part after the other", scattered, fresh),
+		PROMISE("O_NONBLOCK: EAGAIN exactly when nothing is queued", nonblocking, fresh),
+		PROMISE("RWF_NOWAIT: EAGAIN exactly when nothing is queued", nowait, fresh),
+		PROMISE("RWF_NOWAIT does not wait for another reader", nowait_beside_reader, fresh),
+		PROMISE("splice to a pipe carries the stream", spliced, fresh),
+		PROMISE("a read of 0 bytes returns 0 at once", nothing_asked, fresh),
+		PROMISE("no position, no write, no length", no_position, fresh),
+		PROMISE("O_WRONLY: no reader, holds up nobody, may ask", write_only, fresh),
+		PROMISE("dup and fork share one client", shared, fresh),
+		PROMISE("fdinfo tells queue and counters", descriptor_info, fresh),
 	};
 
 	return run_promises(tests);

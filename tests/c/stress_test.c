@@ -157,25 +157,22 @@ static void sixteen(bool stall)
 	munmap(shared, sizeof(*shared));
 }
 
-static void sixteen_lapping(void **state)
+TEST(sixteen_lapping)
 {
-	(void)state;
 	sixteen(true);
 }
 
-static void sixteen_waiting(void **state)
+TEST(sixteen_waiting)
 {
-	(void)state;
 	sixteen(false);
 }
 
 /* All have stopped, everything is held. Any one of them reads: data flows. */
-static void as_soon_as_somebody_reads(void **state)
+TEST(as_soon_as_somebody_reads)
 {
 	uint64_t seed = test_seed();
 	int fds[CLIENTS];
 
-	(void)state;
 	deadline(170);
 	set_block_timeout_ms(100);
 	for (int round = 0; round < (slow_lane() ? 6 : 8); round++) {
@@ -237,13 +234,12 @@ static int reader_run(void *arg)
 	return !!error || v.packets != r->packets;
 }
 
-static void crowd(void **state)
+TEST(crowd)
 {
 	uint64_t packets = slow_lane() ? 200 : 2000;
 	struct reader readers[CROWD];
 	pid_t pids[CROWD];
 
-	(void)state;
 	deadline(170);
 	set_block_timeout_ms(0);
 	for (int i = 0; i < CROWD; i++) {
@@ -305,7 +301,7 @@ static void *come_and_go(void *arg)
 	return NULL;
 }
 
-static void coming_and_going(void **state)
+TEST(coming_and_going)
 {
 	uint64_t packets = slow_lane() ? 1500 : 20000, seeds[2] = { test_seed(), 0 };
 	struct reader readers[2];
@@ -313,7 +309,6 @@ static void coming_and_going(void **state)
 	int results[2];
 	pid_t pids[2];
 
-	(void)state;
 	deadline(170);
 	coming = (typeof(coming)){ 0 };
 	seeds[1] = random_next(&seeds[0]) | 1;
@@ -398,7 +393,7 @@ static void take_what_is_there(int fd, struct verifier *v)
 		fail_msg("%s", v->error_text);
 }
 
-static void killed_at_any_moment(void **state)
+TEST(killed_at_any_moment)
 {
 	int fast = node_open(O_RDONLY), rounds = slow_lane() ? 15 : 40, stopped = 0;
 	struct mydev_info info = info_of(fast);
@@ -407,7 +402,6 @@ static void killed_at_any_moment(void **state)
 	struct victim *v;
 	struct verifier w;
 
-	(void)state;
 	deadline(170);
 	set_block_timeout_ms(0);
 	v = shared_memory(sizeof(*v));
@@ -457,7 +451,7 @@ static void killed_at_any_moment(void **state)
 }
 
 /* The numbers, exactly: what one held is free the moment that it is reaped. */
-static void all_freed(void **state)
+TEST(all_freed)
 {
 	uint64_t seed = test_seed();
 	struct mydev_info info;
@@ -465,7 +459,6 @@ static void all_freed(void **state)
 	pid_t pid;
 	int idle;
 
-	(void)state;
 	v = shared_memory(sizeof(*v));
 	for (int i = 0; i < KINDS; i++) {
 		idle = node_open(O_WRONLY);
@@ -493,20 +486,19 @@ static void all_freed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_DEFAULTS("16 clients at random, evicting: never a deadlock",
-				 sixteen_lapping),
-		PROMISE_DEFAULTS("16 clients at random, evicting none: never a deadlock",
-				 sixteen_waiting),
-		PROMISE_DEFAULTS("16 that have stopped everything: somebody reads, and data flows",
-				 as_soon_as_somebody_reads),
-		PROMISE_DEFAULTS("64 clients at once get everything", crowd),
-		PROMISE_DEFAULTS("clients come and go at full rate, and two who stream miss nothing",
-				 coming_and_going),
-		PROMISE_DEFAULTS(
-			"killed at any moment: freed within the second, and the ring goes on",
-			killed_at_any_moment),
-		PROMISE_DEFAULTS("the last one killed: the ring is quiet and all is free",
-				 all_freed),
+		PROMISE("16 clients at random, evicting: never a deadlock", sixteen_lapping,
+			fresh_defaults),
+		PROMISE("16 clients at random, evicting none: never a deadlock", sixteen_waiting,
+			fresh_defaults),
+		PROMISE("16 that have stopped everything: somebody reads, and data flows",
+			as_soon_as_somebody_reads, fresh_defaults),
+		PROMISE("64 clients at once get everything", crowd, fresh_defaults),
+		PROMISE("clients come and go at full rate, and two who stream miss nothing",
+			coming_and_going, fresh_defaults),
+		PROMISE("killed at any moment: freed within the second, and the ring goes on",
+			killed_at_any_moment, fresh_defaults),
+		PROMISE("the last one killed: the ring is quiet and all is free", all_freed,
+			fresh_defaults),
 	};
 
 	return run_promises(tests);

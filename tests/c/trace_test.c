@@ -124,13 +124,12 @@ static int hold_open(void *arg)
 		pause();
 }
 
-static void who_is_slow(void **state)
+TEST(who_is_slow)
 {
 	int fds[4], idle, writer, n = 0;
 	struct row rows[16];
 	pid_t pid;
 
-	(void)state;
 	fds[n++] = node_open(O_RDONLY);
 	fds[n] = node_open(O_RDONLY);
 	configure(fds[n++], .mode = MYDEV_MODE_PACKET);
@@ -168,13 +167,12 @@ static void who_is_slow(void **state)
 	assert_int_equal(table(rows, 16), 6);
 }
 
-static void who_was_evicted(void **state)
+TEST(who_was_evicted)
 {
 	int stuck = node_open(O_RDONLY), fast = node_open(O_RDONLY);
 	struct row rows[4];
 	struct verifier v;
 
-	(void)state;
 	set_block_timeout_ms(300);
 	ask(stuck);
 	/* Who has not asked may lose what comes before he does. */
@@ -303,7 +301,7 @@ static struct traced traced(void)
 	return t;
 }
 
-static void traced_on_its_way(void **state)
+TEST(traced_on_its_way)
 {
 	struct mydev_stats s;
 	struct verifier v;
@@ -311,7 +309,6 @@ static void traced_on_its_way(void **state)
 	uint64_t before;
 	int fd;
 
-	(void)state;
 	trace_on();
 	fd = node_open(O_RDONLY);
 	before = stats_of(fd).packets;
@@ -340,14 +337,13 @@ static void traced_on_its_way(void **state)
 	assert_int_equal(t.stop_seq, before + 300);
 }
 
-static void losses_traced(void **state)
+TEST(losses_traced)
 {
 	int oldest, newest, fast;
 	struct mydev_stats a, b;
 	struct verifier v;
 	struct traced t;
 
-	(void)state;
 	trace_on();
 	oldest = node_open(O_RDONLY);
 	newest = node_open(O_RDONLY);
@@ -376,14 +372,13 @@ static void losses_traced(void **state)
 }
 
 /* A ring that stops for a slow reader, and goes on. */
-static void stops_traced(void **state)
+TEST(stops_traced)
 {
 	uint64_t before;
 	struct verifier v;
 	struct traced t;
 	int fd;
 
-	(void)state;
 	trace_on();
 	fd = node_open(O_RDONLY);
 	before = stats_of(fd).ring_stops;
@@ -408,16 +403,15 @@ static void stops_traced(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_DEFAULTS("the table of clients, fdinfo and GET_STATS tell the same",
-				 who_is_slow),
-		PROMISE_DEFAULTS("the table tells who was evicted, until he reads",
-				 who_was_evicted),
-		PROMISE_DEFAULTS(
-			"submit, complete, deliver, start and stop are traced, with numbers",
-			traced_on_its_way),
-		PROMISE_DEFAULTS("each lost packet is traced once", losses_traced),
-		PROMISE_DEFAULTS("each stop of a slow reader's ring is traced, and each start",
-				 stops_traced),
+		PROMISE("the table of clients, fdinfo and GET_STATS tell the same", who_is_slow,
+			fresh_defaults),
+		PROMISE("the table tells who was evicted, until he reads", who_was_evicted,
+			fresh_defaults),
+		PROMISE("submit, complete, deliver, start and stop are traced, with numbers",
+			traced_on_its_way, fresh_defaults),
+		PROMISE("each lost packet is traced once", losses_traced, fresh_defaults),
+		PROMISE("each stop of a slow reader's ring is traced, and each start", stops_traced,
+			fresh_defaults),
 	};
 
 	return run_promises(tests);

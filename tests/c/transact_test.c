@@ -88,7 +88,7 @@ static void assert_exchange(int fd, uint32_t length)
 
 /* --- alone --------------------------------------------------------------------- */
 
-static void all_sizes(void **state)
+TEST(all_sizes)
 {
 	static const uint32_t edges[] = {
 		1,    2,     3,     7,     8,     9,     23,    24,    25,    63,
@@ -99,7 +99,6 @@ static void all_sizes(void **state)
 	int fd = asker_open();
 	struct mydev_stats s;
 
-	(void)state;
 	deadline(170);
 	for (unsigned int i = 0; i < sizeof(edges) / sizeof(edges[0]); i++, count++)
 		assert_exchange(fd, edges[i]);
@@ -119,13 +118,12 @@ static void all_sizes(void **state)
 	await(sim_number("out_messages") >= count + 2);
 }
 
-static void truncated(void **state)
+TEST(truncated)
 {
 	static const uint32_t rooms[] = { 1, 24, 999, 1000, 1001, 5000 };
 	struct mydev_transact t;
 	int fd = asker_open();
 
-	(void)state;
 	for (unsigned int i = 0; i < 6; i++) {
 		uint32_t expected = rooms[i] < 1000 ? rooms[i] : 1000;
 
@@ -143,14 +141,13 @@ static void truncated(void **state)
 	assert_exchange(fd, 500);
 }
 
-static void wrong_arguments(void **state)
+TEST(wrong_arguments)
 {
 	static const uint32_t bad[] = { 0, LONGEST + 1, UINT32_MAX };
 	int fd = asker_open();
 	uint64_t taken = sim_number("out_bytes");
 	struct mydev_transact t;
 
-	(void)state;
 	for (unsigned int i = 0; i < 3; i++) {
 		t = exchange_of(bad[i], 100, 0);
 		assert_int_equal(try_transact(fd, &t), ERANGE);
@@ -213,14 +210,13 @@ static void ask_in_vain(int fd, unsigned int what, uint32_t length)
 	await(sim_number("out_bytes") == before.device + length);
 }
 
-static void takes_nothing(void **state)
+TEST(takes_nothing)
 {
 	static const uint32_t lengths[] = { 1, 1000, 1024, 50000, LONGEST };
 	int fd = asker_open();
 	uint64_t taken = sim_number("out_bytes"), failed = 0;
 	struct mydev_stats s;
 
-	(void)state;
 	for (unsigned int i = 0; i < 5; i++) {
 		unsigned int tries = 0;
 		double took;
@@ -250,12 +246,11 @@ static void takes_nothing(void **state)
 }
 
 /* It has taken the question, and thinks. */
-static void answers_late(void **state)
+TEST(answers_late)
 {
 	int fd = asker_open(), reader = node_open(O_RDONLY | O_NONBLOCK);
 	struct mydev_transact t;
 
-	(void)state;
 	ask(reader);
 	sim_do("pause");
 	ask_in_vain(fd, 1, 700);
@@ -281,13 +276,12 @@ static void answers_late(void **state)
 	assert_exchange(fd, 900);
 }
 
-static void slow_device(void **state)
+TEST(slow_device)
 {
 	int fd = asker_open();
 	struct sent before = sent_of(fd);
 	double begin = now();
 
-	(void)state;
 	sim_do("slow 200");
 	assert_int_equal(ask_anew(fd, 1000), 0);
 	assert_true(now() - begin >= 0.2);
@@ -299,12 +293,11 @@ static void slow_device(void **state)
 	assert_exchange(fd, 1000);
 }
 
-static void refuses(void **state)
+TEST(refuses)
 {
 	int fd = asker_open();
 	struct mydev_stats s;
 
-	(void)state;
 	for (unsigned int i = 0; i < 10; i++) {
 		/* At once, and in the middle. */
 		if (i % 2)
@@ -329,11 +322,10 @@ static void refuses(void **state)
 }
 
 /* Told by an exchange, where that comes first. */
-static void error_of_a_write(void **state)
+TEST(error_of_a_write)
 {
 	int fd = asker_open();
 
-	(void)state;
 	sim_do("stall-out");
 	await(!strcmp(sim_text("out_state"), "stalled"));
 	assert_int_equal(write(fd, question, 100), 100);
@@ -403,13 +395,12 @@ static void goes_on_as_before(bool taken)
 }
 
 /* What was on its way before is not the answer. */
-static void not_asked_yet(void **state)
+TEST(not_asked_yet)
 {
 	struct asker *a = shared_memory(sizeof(*a));
 	int reader = node_open(O_RDONLY);
 	pid_t pid;
 
-	(void)state;
 	ask(reader);
 	pid = asking(a, false);
 	feed(3, "500");
@@ -445,16 +436,15 @@ static bool unplugged_once(void **state)
 	return told;
 }
 
-static void unplugged(void **state)
+TEST(unplugged)
 {
 	holds_once(unplugged_once, fresh, state);
 }
 
-static void killed(void **state)
+TEST(killed)
 {
 	struct asker *a = shared_memory(sizeof(*a));
 
-	(void)state;
 	for (unsigned int i = 0; i < 6; i++) {
 		bool taken = i % 2;
 		int other = asker_open();
@@ -481,11 +471,10 @@ static void killed(void **state)
 	munmap(a, sizeof(*a));
 }
 
-static void interrupted(void **state)
+TEST(interrupted)
 {
 	struct asker *a = shared_memory(sizeof(*a));
 
-	(void)state;
 	/* What was asked is not asked again by itself, whatever the handler wants. */
 	for (unsigned int i = 0; i < 4; i++) {
 		bool taken = i % 2;
@@ -507,11 +496,10 @@ static void interrupted(void **state)
 }
 
 /* Who waits for the turn has asked nothing yet. */
-static void waiting_for_the_turn(void **state)
+TEST(waiting_for_the_turn)
 {
 	struct asker *a = shared_memory(2 * sizeof(*a));
 
-	(void)state;
 	for (unsigned int i = 0; i < 4; i++) {
 		pid_t pids[2];
 
@@ -554,13 +542,12 @@ static void waiting_for_the_turn(void **state)
 	munmap(a, 2 * sizeof(*a));
 }
 
-static void leased(void **state)
+TEST(leased)
 {
 	int owner = asker_open(), other = asker_open();
 	struct asker *a = shared_memory(sizeof(*a));
 	pid_t pid;
 
-	(void)state;
 	assert_int_equal(lease(owner, MYDEV_LEASE_ACQUIRE, 0), 0);
 	assert_int_equal(ask_anew(other, 100), EBUSY);
 	assert_exchange(owner, 100);
@@ -582,12 +569,11 @@ static void leased(void **state)
 	munmap(a, sizeof(*a));
 }
 
-static void revoked(void **state)
+TEST(revoked)
 {
 	int admin = asker_open();
 	struct asker *a = shared_memory(sizeof(*a));
 
-	(void)state;
 	for (unsigned int taken = 0; taken < 2; taken++) {
 		pid_t pid;
 
@@ -723,16 +709,14 @@ static void hammer(unsigned int count, uint64_t exchanges)
 	munmap(a, count * sizeof(*a));
 }
 
-static void two(void **state)
+TEST(two)
 {
-	(void)state;
 	deadline(exchanges_wanted() / 50 + 100);
 	hammer(2, exchanges_wanted() / 2);
 }
 
-static void eight(void **state)
+TEST(eight)
 {
-	(void)state;
 	deadline(exchanges_wanted() / 50 + 100);
 	hammer(CROWD, exchanges_wanted() / 2);
 }
@@ -751,13 +735,12 @@ static bool with_others_again(struct asker *a, pid_t *pids)
 }
 
 /* Whoever is killed, and wherever: the others can always go on. */
-static void killed_among_many(void **state)
+TEST(killed_among_many)
 {
 	struct asker *a = shared_memory(4 * sizeof(*a));
 	uint64_t seed = test_seed();
 	pid_t pids[4];
 
-	(void)state;
 	deadline(170);
 	for (unsigned int i = 0; i < 4; i++) {
 		a[i].fd = asker_open();
@@ -785,30 +768,36 @@ static void killed_among_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE("the answer to the question, for questions of all sizes", all_sizes),
-		PROMISE("a longer answer than there is room for is cut, and said to be", truncated),
-		PROMISE("wrong arguments: ERANGE, EINVAL, EBADF, EFAULT", wrong_arguments),
+		PROMISE("the answer to the question, for questions of all sizes", all_sizes, fresh),
+		PROMISE("a longer answer than there is room for is cut, and said to be", truncated,
+			fresh),
+		PROMISE("wrong arguments: ERANGE, EINVAL, EBADF, EFAULT", wrong_arguments, fresh),
 		PROMISE("a question that is not taken: ETIMEDOUT, and it is withdrawn",
-			takes_nothing),
+			takes_nothing, fresh),
 		PROMISE("an answer that comes too late is that of the next one, or the readers'",
-			answers_late),
-		PROMISE("a slow device is waited for, for as long as was said", slow_device),
-		PROMISE("a question that is refused: EPIPE, and the next one is answered", refuses),
-		PROMISE("an earlier write() that was refused: EPIPE once", error_of_a_write),
-		PROMISE("what comes before the device has the question is no answer",
-			not_asked_yet),
-		PROMISE("unplugged in the middle: ENODEV at once", unplugged),
-		PROMISE("killed in the middle: dead at once, and the next one has the turn",
-			killed),
-		PROMISE("a signal in the middle: EINTR, and nothing is asked twice", interrupted),
+			answers_late, fresh),
+		PROMISE("a slow device is waited for, for as long as was said", slow_device, fresh),
+		PROMISE("a question that is refused: EPIPE, and the next one is answered", refuses,
+			fresh),
+		PROMISE("an earlier write() that was refused: EPIPE once", error_of_a_write, fresh),
+		PROMISE("what comes before the device has the question is no answer", not_asked_yet,
+			fresh),
+		PROMISE("unplugged in the middle: ENODEV at once", unplugged, fresh),
+		PROMISE("killed in the middle: dead at once, and the next one has the turn", killed,
+			fresh),
+		PROMISE("a signal in the middle: EINTR, and nothing is asked twice", interrupted,
+			fresh),
 		PROMISE("who waits for the turn: EINTR, restart, death, ENODEV",
-			waiting_for_the_turn),
-		PROMISE("somebody else's lease: EBUSY; an exchange under way: EAGAIN", leased),
-		PROMISE("revoked in the middle: ESTALE at once", revoked),
-		PROMISE("two programs, and all readers: each answer to whom it belongs", two),
-		PROMISE("eight programs, and all readers: each answer to whom it belongs", eight),
+			waiting_for_the_turn, fresh),
+		PROMISE("somebody else's lease: EBUSY; an exchange under way: EAGAIN", leased,
+			fresh),
+		PROMISE("revoked in the middle: ESTALE at once", revoked, fresh),
+		PROMISE("two programs, and all readers: each answer to whom it belongs", two,
+			fresh),
+		PROMISE("eight programs, and all readers: each answer to whom it belongs", eight,
+			fresh),
 		PROMISE("one of many is killed, again and again: the others go on",
-			killed_among_many),
+			killed_among_many, fresh),
 	};
 
 	return run_promises(tests);

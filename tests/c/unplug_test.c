@@ -20,7 +20,7 @@ static int open_asking(int flags)
 	return fd;
 }
 
-static void drains_then_enodev(void **state)
+TEST(drains_then_enodev)
 {
 	uint64_t first = next_counter();
 	int one = open_asking(O_RDONLY), two = open_asking(O_RDONLY);
@@ -28,7 +28,6 @@ static void drains_then_enodev(void **state)
 	struct mydev_stats s;
 	struct verifier v;
 
-	(void)state;
 	feed(50, "5000");
 	await(stats_of(one).client_queued_packets == 50);
 	unplug();
@@ -56,13 +55,12 @@ static void drains_then_enodev(void **state)
 }
 
 /* What a transfer had received that was never completed. */
-static void begun_transfer_is_read(void **state)
+TEST(begun_transfer_is_read)
 {
 	uint64_t first = next_counter(), sent = sim_number("packets");
 	int fd = open_asking(O_RDONLY);
 	struct verifier v;
 
-	(void)state;
 	feed(1, "2048");
 	await(sim_number("packets") == sent + 1);
 	unplug();
@@ -86,11 +84,10 @@ static int stream_to_end(void *arg)
 }
 
 /* Flat out: each packet that the device got rid of is read by everybody. */
-static void every_completed_packet(void **state)
+TEST(every_completed_packet)
 {
 	struct stream_end *end = shared_memory(2 * sizeof(*end));
 
-	(void)state;
 	for (int round = 0; round < 4; round++) {
 		uint64_t sent = sim_number("packets");
 		pid_t pids[2];
@@ -118,23 +115,21 @@ static void every_completed_packet(void **state)
 	munmap(end, 2 * sizeof(*end));
 }
 
-static void idle_member(void **state)
+TEST(idle_member)
 {
 	int fd = node_open(O_RDONLY);
 
-	(void)state;
 	unplug();
 	assert_errno(read(fd, buf, 1), ENODEV);
 	assert_int_equal(read(fd, buf, 0), 0);
 }
 
-static void events_after_unplug(void **state)
+TEST(events_after_unplug)
 {
 	int fd = open_asking(O_RDONLY), ep = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDNORM };
 	struct pollfd p = { .fd = fd, .events = POLLIN | POLLRDNORM };
 
-	(void)state;
 	assert_return_code(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev), errno);
 	feed(2, "1000");
 	await(stats_of(fd).client_queued_packets == 2);
@@ -195,12 +190,11 @@ static int sleep_until_gone(void *arg)
 	}
 }
 
-static void sleepers_wake_up(void **state)
+TEST(sleepers_wake_up)
 {
 	struct sleeper s[WAYS];
 	pid_t pids[WAYS];
 
-	(void)state;
 	for (int i = 0; i < WAYS; i++) {
 		s[i] = (struct sleeper){ node_open(O_RDONLY), i };
 		pids[i] = spawn(sleep_until_gone, &s[i]);
@@ -216,13 +210,12 @@ static void sleepers_wake_up(void **state)
 	}
 }
 
-static void old_node_is_dead(void **state)
+TEST(old_node_is_dead)
 {
 	char path[64];
 	struct stat st;
 	int handle = open(node, O_PATH | O_CLOEXEC), fd;
 
-	(void)state;
 	assert_return_code(handle, errno);
 	assert_return_code(fstat(handle, &st), errno);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", handle);
@@ -245,14 +238,13 @@ static void old_node_is_dead(void **state)
 	assert_errno(access(path, F_OK), ENOENT);
 }
 
-static void second_plug_is_fresh(void **state)
+TEST(second_plug_is_fresh)
 {
 	int old = open_asking(O_RDONLY), new;
 	struct mydev_info before = info_of(old), after;
 	struct mydev_stats s, kept;
 	struct verifier v;
 
-	(void)state;
 	feed(10, "1000");
 	await(stats_of(old).client_queued_packets == 10);
 	unplug();
@@ -294,11 +286,10 @@ static long module_uses(void)
 	return strtol(text, NULL, 10);
 }
 
-static void module_stays_while_open(void **state)
+TEST(module_stays_while_open)
 {
 	int fd;
 
-	(void)state;
 	assert_int_equal(module_uses(), 0);
 	fd = node_open(O_WRONLY);
 	assert_true(module_uses() > 0);
@@ -312,11 +303,10 @@ static void module_stays_while_open(void **state)
 }
 
 /* Nothing asks for data, everything just closes, in either order. */
-static void close_after_unplug(void **state)
+TEST(close_after_unplug)
 {
 	int fds[3];
 
-	(void)state;
 	for (int i = 0; i < 3; i++)
 		fds[i] = i ? open_asking(O_RDONLY) : node_open(O_RDONLY);
 	feed(20, "1000");
@@ -332,22 +322,23 @@ static void close_after_unplug(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE("readers drain what was received, then ENODEV", drains_then_enodev),
+		PROMISE("readers drain what was received, then ENODEV", drains_then_enodev, fresh),
 		PROMISE("also what a transfer that is cut short had received",
-			begun_transfer_is_read),
+			begun_transfer_is_read, fresh),
 		PROMISE("flat out: each packet whose transfer completed is read",
-			every_completed_packet),
-		PROMISE("a member that never asked gets ENODEV at once", idle_member),
+			every_completed_packet, fresh),
+		PROMISE("a member that never asked gets ENODEV at once", idle_member, fresh),
 		PROMISE("poll and epoll: IN while data is left, HUP and ERR from then on",
-			events_after_unplug),
+			events_after_unplug, fresh),
 		PROMISE("sleepers in read, poll, epoll and select wake up within a second",
-			sleepers_wake_up),
-		PROMISE("the old node and number can no more be opened", old_node_is_dead),
+			sleepers_wake_up, fresh),
+		PROMISE("the old node and number can no more be opened", old_node_is_dead, fresh),
 		PROMISE("a second plug is a fresh device; the old descriptor stays ENODEV",
-			second_plug_is_fresh),
+			second_plug_is_fresh, fresh),
 		PROMISE("the module cannot be unloaded while a descriptor is open",
-			module_stays_while_open),
-		PROMISE("closing with data left, before and after the unplug", close_after_unplug),
+			module_stays_while_open, fresh),
+		PROMISE("closing with data left, before and after the unplug", close_after_unplug,
+			fresh),
 	};
 
 	return run_promises(tests);

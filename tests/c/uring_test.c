@@ -69,13 +69,12 @@ static int threads(void)
 	return count;
 }
 
-static void data_is_there(void **state)
+TEST(data_is_there)
 {
 	int fd = node_open(O_RDONLY | O_NONBLOCK);
 	struct verifier v;
 	unsigned int slot;
 
-	(void)state;
 	need_ring();
 	verify_from(&v, next_counter());
 	assert_errno(read(fd, bufs[0], 1), EAGAIN);
@@ -90,13 +89,12 @@ static void data_is_there(void **state)
 	io_uring_queue_exit(&ring);
 }
 
-static void pends_and_completes(void **state)
+TEST(pends_and_completes)
 {
 	int fd = node_open(O_RDONLY);
 	struct verifier v;
 	unsigned int slot;
 
-	(void)state;
 	need_ring();
 	verify_from(&v, next_counter());
 	for (int i = 0; i < 20; i++) {
@@ -113,14 +111,13 @@ static void pends_and_completes(void **state)
 	io_uring_queue_exit(&ring);
 }
 
-static void stream(void **state)
+TEST(stream)
 {
 	int fd = node_open(O_RDONLY);
 	struct verifier v;
 	unsigned int slot;
 	int n;
 
-	(void)state;
 	need_ring();
 	verify_from(&v, next_counter());
 	feed(1000, "100-9000");
@@ -134,13 +131,12 @@ static void stream(void **state)
 }
 
 /* Each client has one that waits; one packet completes them all. */
-static void many_pending(void **state)
+TEST(many_pending)
 {
 	uint64_t first = next_counter();
 	unsigned int slot, seen = 0;
 	struct verifier v;
 
-	(void)state;
 	need_ring();
 	for (unsigned int i = 0; i < ENTRIES; i++)
 		submit_read(node_open(O_RDONLY), i, sizeof(bufs[i]));
@@ -174,12 +170,11 @@ static void forget_results(void)
 }
 
 /* It stays armed without another look at the queue, which nobody reads. */
-static void multishot_edges(void **state)
+TEST(multishot_edges)
 {
 	int fd = node_open(O_RDONLY);
 	unsigned int slot;
 
-	(void)state;
 	need_ring();
 	submit_multishot(fd);
 	for (unsigned int i = 1; i <= 10; i++) {
@@ -192,14 +187,13 @@ static void multishot_edges(void **state)
 }
 
 /* Nor does the program make a call when it has taken what there was. */
-static void multishot_mapped(void **state)
+TEST(multishot_mapped)
 {
 	int fd = node_open(O_RDWR);
 	struct ring_next next;
 	unsigned int slot;
 	struct rings r;
 
-	(void)state;
 	need_ring();
 	ring_open(&r, fd);
 	submit_multishot(fd);
@@ -220,7 +214,7 @@ static void multishot_mapped(void **state)
  * Behind an epoll that is itself watched by edges nobody looks at the queue at all:
  * not who is woken, nor who takes packets. Several come within one tick.
  */
-static void multishot_of_epoll(void **state)
+TEST(multishot_of_epoll)
 {
 	int fd = node_open(O_RDWR), ep = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event event = { .events = EPOLLIN };
@@ -228,7 +222,6 @@ static void multishot_of_epoll(void **state)
 	unsigned int slot;
 	struct rings r;
 
-	(void)state;
 	need_ring();
 	ring_open(&r, fd);
 	assert_return_code(ep, errno);
@@ -249,12 +242,11 @@ static void multishot_of_epoll(void **state)
 	io_uring_queue_exit(&ring);
 }
 
-static void unplugged(void **state)
+TEST(unplugged)
 {
 	int fd = node_open(O_RDONLY), error;
 	unsigned int slot;
 
-	(void)state;
 	need_ring();
 	submit_read(fd, 0, sizeof(bufs[0]));
 	assert_true(pending());
@@ -270,11 +262,10 @@ static void unplugged(void **state)
 }
 
 /* The ring goes while a read waits in it: nothing of it is left. */
-static void given_up(void **state)
+TEST(given_up)
 {
 	int fd = node_open(O_RDONLY);
 
-	(void)state;
 	need_ring();
 	submit_read(fd, 0, sizeof(bufs[0]));
 	assert_true(pending());
@@ -288,17 +279,19 @@ static void given_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE("a read of what is there completes at once", data_is_there),
-		PROMISE("a read that must wait completes when data come", pends_and_completes),
-		PROMISE("a whole stream, read by read", stream),
-		PROMISE("reads of many clients wait in one ring", many_pending),
-		PROMISE("a multishot poll is told of each packet, read or not", multishot_edges),
-		PROMISE_RING("a multishot poll and a mapped ring: each packet that follows",
-			     multishot_mapped),
-		PROMISE_RING("the same behind an epoll that is watched by edges",
-			     multishot_of_epoll),
-		PROMISE("a read that waits ends with ENODEV on unplug", unplugged),
-		PROMISE("a ring that is given up takes its reads with it", given_up),
+		PROMISE("a read of what is there completes at once", data_is_there, fresh),
+		PROMISE("a read that must wait completes when data come", pends_and_completes,
+			fresh),
+		PROMISE("a whole stream, read by read", stream, fresh),
+		PROMISE("reads of many clients wait in one ring", many_pending, fresh),
+		PROMISE("a multishot poll is told of each packet, read or not", multishot_edges,
+			fresh),
+		PROMISE("a multishot poll and a mapped ring: each packet that follows",
+			multishot_mapped, fresh_rings),
+		PROMISE("the same behind an epoll that is watched by edges", multishot_of_epoll,
+			fresh_rings),
+		PROMISE("a read that waits ends with ENODEV on unplug", unplugged, fresh),
+		PROMISE("a ring that is given up takes its reads with it", given_up, fresh),
 	};
 
 	return run_promises(tests);

@@ -59,25 +59,22 @@ static void woken_per_watermark(bool by_poll)
 	assert_true(wakes >= packets / 100 / 3);
 }
 
-static void read_per_watermark(void **state)
+TEST(read_per_watermark)
 {
-	(void)state;
 	woken_per_watermark(false);
 }
 
-static void poll_per_watermark(void **state)
+TEST(poll_per_watermark)
 {
-	(void)state;
 	woken_per_watermark(true);
 }
 
 /* Below the watermark and without a bound, nobody is woken; from it on, at once. */
-static void exactly_at_watermark(void **state)
+TEST(exactly_at_watermark)
 {
 	int fd = node_open(O_RDONLY);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-	(void)state;
 	configure(fd, .watermark = 5 * SIZE);
 	ask(fd);
 	feed(4, "1000");
@@ -114,12 +111,11 @@ static int sleeping_read(void *arg)
 	return n != (ssize_t)s->want;
 }
 
-static void read_sleeps_until(void **state)
+TEST(read_sleeps_until)
 {
 	struct sleeper s = { .fd = node_open(O_RDONLY), .want = 5 * SIZE };
 	pid_t pid;
 
-	(void)state;
 	configure(s.fd, .watermark = 5 * SIZE);
 	pid = spawn(sleeping_read, &s);
 	await_sleeping(pid);
@@ -141,12 +137,11 @@ static void read_sleeps_until(void **state)
 	assert_int_equal(reap(pid, 20), 0);
 }
 
-static void nonblocking_takes_all(void **state)
+TEST(nonblocking_takes_all)
 {
 	int fd = node_open(O_RDONLY | O_NONBLOCK);
 	struct verifier v;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	configure(fd, .watermark = 1000000);
 	assert_errno(read(fd, buf, sizeof(buf)), EAGAIN);
@@ -189,18 +184,17 @@ static bool lone_packets_in_time(void **state)
 	return late[ROUNDS / 2] < BOUND + 10 && late[ROUNDS - 1] < BOUND + 500;
 }
 
-static void lone_packet(void **state)
+TEST(lone_packet)
 {
 	holds_once(lone_packets_in_time, fresh_defaults, state);
 }
 
-static void bound_for_the_rest(void **state)
+TEST(bound_for_the_rest)
 {
 	int fd = node_open(O_RDONLY);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	double begin;
 
-	(void)state;
 	configure(fd, .watermark = 5 * SIZE, .latency_us = 100000);
 	ask(fd);
 	feed(6, "1000");
@@ -234,13 +228,12 @@ static void bound_for_the_rest(void **state)
 	assert_int_equal(read(fd, buf, sizeof(buf)), SIZE);
 }
 
-static void new_bound_at_once(void **state)
+TEST(new_bound_at_once)
 {
 	int fd = node_open(O_RDONLY);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	double begin;
 
-	(void)state;
 	configure(fd, .watermark = 1000000, .latency_us = 10000000);
 	ask(fd);
 	feed(1, "1000");
@@ -254,14 +247,13 @@ static void new_bound_at_once(void **state)
 }
 
 /* Nobody waits for what cannot come: the ring has stopped. */
-static void ring_stop_wakes(void **state)
+TEST(ring_stop_wakes)
 {
 	int fd = node_open(O_RDONLY);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	uint64_t pool = info_of(fd).pool_buffers;
 	struct verifier v;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	configure(fd, .watermark = 1 << 30);
 	ask(fd);
@@ -286,12 +278,11 @@ static void take_when_told(int fd, struct verifier *v, uint64_t packets)
 }
 
 /* The same for one who takes so little that nothing gets going by it. */
-static void ring_stop_wakes_again(void **state)
+TEST(ring_stop_wakes_again)
 {
 	int fd = node_open(O_RDONLY);
 	struct verifier v;
 
-	(void)state;
 	verify_from(&v, next_counter());
 	configure(fd, .watermark = 1 << 30);
 	ask(fd);
@@ -318,9 +309,8 @@ static void full_queue_wakes(uint32_t policy)
 	assert_int_equal(reap(pid, 20), 0);
 }
 
-static void full_newest_wakes(void **state)
+TEST(full_newest_wakes)
 {
-	(void)state;
 	full_queue_wakes(MYDEV_POLICY_DROP_NEWEST);
 }
 
@@ -329,12 +319,11 @@ static int told_of_gap(void *arg)
 	return !(read(*(int *)arg, buf, sizeof(buf)) == -1 && errno == ENOBUFS);
 }
 
-static void full_oldest_wakes(void **state)
+TEST(full_oldest_wakes)
 {
 	int fd = node_open(O_RDONLY);
 	pid_t pid;
 
-	(void)state;
 	configure(fd, .policy = MYDEV_POLICY_DROP_OLDEST, .queue_depth = 8, .watermark = 1 << 30);
 	pid = spawn(told_of_gap, &fd);
 	await_sleeping(pid);
@@ -343,13 +332,12 @@ static void full_oldest_wakes(void **state)
 }
 
 /* A watermark of 0 or 1 is for anything, also a record without bytes. */
-static void one_is_any(void **state)
+TEST(one_is_any)
 {
 	int fd = node_open(O_RDONLY | O_NONBLOCK);
 	uint64_t stalls = stats_of(fd).stalls;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-	(void)state;
 	for (uint32_t watermark = 0; watermark <= 1; watermark++) {
 		configure(fd, .mode = MYDEV_MODE_PACKET, .watermark = watermark);
 		ask(fd);
@@ -366,13 +354,12 @@ static void one_is_any(void **state)
 	}
 }
 
-static void unplug_wakes(void **state)
+TEST(unplug_wakes)
 {
 	int fd = node_open(O_RDONLY);
 	struct sleeper s = { .fd = fd, .want = 2 * SIZE };
 	pid_t pid;
 
-	(void)state;
 	configure(fd, .watermark = 1 << 30);
 	pid = spawn(sleeping_read, &s);
 	await_sleeping(pid);
@@ -385,28 +372,32 @@ static void unplug_wakes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_DEFAULTS("a watermark of 100 packets wakes read once per 100 packets",
-				 read_per_watermark),
-		PROMISE_DEFAULTS("a watermark of 100 packets wakes poll once per 100 packets",
-				 poll_per_watermark),
-		PROMISE_DEFAULTS("readable exactly from the watermark on", exactly_at_watermark),
-		PROMISE_DEFAULTS("a read sleeps until the watermark, or until that is lowered",
-				 read_sleeps_until),
-		PROMISE_DEFAULTS("a non-blocking read takes what is there", nonblocking_takes_all),
-		PROMISE_DEFAULTS("a lone packet arrives at the latency bound", lone_packet),
-		PROMISE_DEFAULTS("the bound holds for what a read has left", bound_for_the_rest),
-		PROMISE_DEFAULTS("a lower bound is in force at once", new_bound_at_once),
-		PROMISE_DEFAULTS("a ring that stops wakes the reader below its watermark",
-				 ring_stop_wakes),
-		PROMISE_DEFAULTS("and again, for one who reads only a little",
-				 ring_stop_wakes_again),
-		PROMISE_DEFAULTS("DROP_NEWEST: a full queue below the watermark wakes the reader",
-				 full_newest_wakes),
-		PROMISE_DEFAULTS("DROP_OLDEST: a loss below the watermark wakes the reader",
-				 full_oldest_wakes),
-		PROMISE_DEFAULTS("a watermark of 0 or 1 is for anything, records without bytes too",
-				 one_is_any),
-		PROMISE_DEFAULTS("an unplug wakes the reader below its watermark", unplug_wakes),
+		PROMISE("a watermark of 100 packets wakes read once per 100 packets",
+			read_per_watermark, fresh_defaults),
+		PROMISE("a watermark of 100 packets wakes poll once per 100 packets",
+			poll_per_watermark, fresh_defaults),
+		PROMISE("readable exactly from the watermark on", exactly_at_watermark,
+			fresh_defaults),
+		PROMISE("a read sleeps until the watermark, or until that is lowered",
+			read_sleeps_until, fresh_defaults),
+		PROMISE("a non-blocking read takes what is there", nonblocking_takes_all,
+			fresh_defaults),
+		PROMISE("a lone packet arrives at the latency bound", lone_packet, fresh_defaults),
+		PROMISE("the bound holds for what a read has left", bound_for_the_rest,
+			fresh_defaults),
+		PROMISE("a lower bound is in force at once", new_bound_at_once, fresh_defaults),
+		PROMISE("a ring that stops wakes the reader below its watermark", ring_stop_wakes,
+			fresh_defaults),
+		PROMISE("and again, for one who reads only a little", ring_stop_wakes_again,
+			fresh_defaults),
+		PROMISE("DROP_NEWEST: a full queue below the watermark wakes the reader",
+			full_newest_wakes, fresh_defaults),
+		PROMISE("DROP_OLDEST: a loss below the watermark wakes the reader",
+			full_oldest_wakes, fresh_defaults),
+		PROMISE("a watermark of 0 or 1 is for anything, records without bytes too",
+			one_is_any, fresh_defaults),
+		PROMISE("an unplug wakes the reader below its watermark", unplug_wakes,
+			fresh_defaults),
 	};
 
 	return run_promises(tests);

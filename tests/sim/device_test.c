@@ -8,8 +8,6 @@
  * Sources and libraries: see device_test_* in sources.mk.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,8 +19,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <libusb-1.0/libusb.h>
+
+#include "promise.h"
 
 #include "pattern.h"
 
@@ -225,11 +224,10 @@ static int fresh(void **state)
 
 /* --- control requests ----------------------------------------------------- */
 
-static void control_read(void **state)
+TEST(control_read)
 {
 	static const uint16_t lengths[] = { 1, 2, 63, 64, 65, 511, 512, 513, 1024, 4095, 4096 };
 
-	(void)state;
 	for (unsigned int i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 		memset(got, 0xee, sizeof(got));
 		assert_int_equal(control(VENDOR_IN, SIM_REQ_READ, 1000 + i, lengths[i]),
@@ -240,13 +238,12 @@ static void control_read(void **state)
 	assert_true(is_pattern(got, 7, 100));
 }
 
-static void control_write(void **state)
+TEST(control_write)
 {
 	static const uint16_t lengths[] = { 1, 63, 64, 65, 512, 4095, 4096 };
 	struct sim_counters before = counters(), after;
 	uint64_t total = 0;
 
-	(void)state;
 	for (unsigned int i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 		for (uint32_t k = 0; k < lengths[i]; k++)
 			got[k] = sim_control_byte(50 + i, k);
@@ -264,7 +261,7 @@ static void control_write(void **state)
 	assert_int_equal(counters().errors, before.errors + 1);
 }
 
-static void control_refused(void **state)
+TEST(control_refused)
 {
 	static const struct {
 		uint8_t type, request;
@@ -281,7 +278,6 @@ static void control_refused(void **state)
 		{ VENDOR_OUT, SIM_REQ_MODE, 0x8000, 0 },
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(control(bad[i].type, bad[i].request, bad[i].value, bad[i].length),
 				 LIBUSB_ERROR_PIPE);
@@ -290,12 +286,11 @@ static void control_refused(void **state)
 	}
 }
 
-static void control_endpoint(void **state)
+TEST(control_endpoint)
 {
 	const uint8_t type = LIBUSB_ENDPOINT_IN | LIBUSB_REQUEST_TYPE_VENDOR |
 			     LIBUSB_RECIPIENT_ENDPOINT;
 
-	(void)state;
 	assert_int_equal(libusb_control_transfer(usb, type, SIM_REQ_READ, 9, ep_in[0], got, 50,
 						 PATIENCE),
 			 50);
@@ -320,11 +315,10 @@ static double seconds_of_slow(uint8_t type, uint16_t length)
 	return now() - start;
 }
 
-static void control_slow(void **state)
+TEST(control_slow)
 {
 	double start;
 
-	(void)state;
 	assert_true(seconds_of_slow(VENDOR_IN, 16) >= 0.39);
 	assert_true(is_pattern(got, 400, 16));
 	assert_true(seconds_of_slow(VENDOR_OUT, 0) >= 0.39);
@@ -348,11 +342,10 @@ static void give_up(uint16_t ms)
 }
 
 /* The host gives up, before and after the device has begun to answer. */
-static void control_given_up(void **state)
+TEST(control_given_up)
 {
 	uint64_t cancelled = number("control_cancelled");
 
-	(void)state;
 	give_up(10000);
 	assert_int_equal(control(VENDOR_IN, SIM_REQ_READ, 1, 10), 10);
 	assert_true(is_pattern(got, 1, 10));
@@ -368,11 +361,10 @@ static void control_given_up(void **state)
 	await_number("control_cancelled", cancelled + 2);
 }
 
-static void control_mode(void **state)
+TEST(control_mode)
 {
 	int done;
 
-	(void)state;
 	assert_int_equal(control(VENDOR_OUT, SIM_REQ_MODE, SIM_MODE_ECHO, 0), 0);
 	memset(sent, 5, 10);
 	send_message(sent, 10);
@@ -387,12 +379,11 @@ static void control_mode(void **state)
 
 /* --- bulk OUT ------------------------------------------------------------- */
 
-static void echo_sizes(void **state)
+TEST(echo_sizes)
 {
 	static const int sizes[] = { 1,    8,    63,   64,    65,    511,   512,   513,    1023,
 				     1024, 1025, 4096, 16383, 16384, 16385, 65536, 100000, 131072 };
 
-	(void)state;
 	sim("echo on");
 	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		for (int k = 0; k < sizes[i]; k++)
@@ -407,9 +398,8 @@ static void echo_sizes(void **state)
 	assert_int_equal(receive(), 0);
 }
 
-static void echo_in_order(void **state)
+TEST(echo_in_order)
 {
-	(void)state;
 	sim("echo on");
 	for (int i = 0; i < 40; i++) {
 		memset(sent, i, 100 + i);
@@ -428,11 +418,10 @@ static void echo_in_order(void **state)
 }
 
 /* A host that does not fetch its answers is not listened to for ever. */
-static void echo_bounded(void **state)
+TEST(echo_bounded)
 {
 	int done, left = 5000, taken = 0, back = 0, ret;
 
-	(void)state;
 	sim("echo on");
 	memset(sent, 1, 5000);
 	do {
@@ -457,11 +446,10 @@ static void echo_bounded(void **state)
 	assert_int_equal(receive(), 4999);
 }
 
-static void slow(void **state)
+TEST(slow)
 {
 	double start;
 
-	(void)state;
 	sim("echo on");
 	sim("slow 200");
 	memset(sent, 9, 30);
@@ -477,12 +465,11 @@ static void slow(void **state)
 	assert_true(now() - start >= 0.79);
 }
 
-static void refuse(void **state)
+TEST(refuse)
 {
 	uint64_t bytes = number("out_bytes");
 	int done;
 
-	(void)state;
 	sim("refuse");
 	await_number("out_queued", 0);
 	assert_int_equal(bulk(ep_out[0], sent, 10, SHORTLY, &done), LIBUSB_ERROR_TIMEOUT);
@@ -500,13 +487,12 @@ static void refuse(void **state)
 	await_number("out_bytes", bytes + 100);
 }
 
-static void stall_out(void **state)
+TEST(stall_out)
 {
 	uint64_t bytes = number("out_bytes");
 	uint64_t halts = number("out_halts");
 	int done;
 
-	(void)state;
 	sim("stall-out");
 	await_word("out_state", "stalled");
 	assert_int_equal(bulk(ep_out[0], sent, 10, PATIENCE, &done), LIBUSB_ERROR_PIPE);
@@ -533,11 +519,10 @@ static void stall_out(void **state)
 	assert_string_equal(stat_of("", "out_error"), "ok");
 }
 
-static void stall_out_always(void **state)
+TEST(stall_out_always)
 {
 	int done;
 
-	(void)state;
 	sim("stall-out-always on");
 	for (int i = 0; i < 3; i++) {
 		int ret, tries = 0;
@@ -557,7 +542,7 @@ static void stall_out_always(void **state)
 	send_message(sent, 10);
 }
 
-static void verify_messages(void **state)
+TEST(verify_messages)
 {
 	uint64_t errors = counters().errors;
 	uint64_t messages = number("out_messages");
@@ -566,7 +551,6 @@ static void verify_messages(void **state)
 	unsigned int n = 0;
 	int done;
 
-	(void)state;
 	sim("verify-out messages");
 	for (int counter = 0; counter < 3; counter++) {
 		for (int who = 0; who < 3; who++) {
@@ -619,12 +603,11 @@ static void verify_messages(void **state)
 
 /* --- alternate settings --------------------------------------------------- */
 
-static void alternate(void **state)
+TEST(alternate)
 {
 	struct sim_header h;
 	int done;
 
-	(void)state;
 	if (alternates < 2)
 		skip();
 	assert_int_not_equal(ep_in[0], ep_in[1]);
@@ -660,13 +643,12 @@ static void alternate(void **state)
 }
 
 /* While it streams as fast as it can, nothing of either stream is lost. */
-static void alternate_streaming(void **state)
+TEST(alternate_streaming)
 {
 	uint64_t next[2] = { 0 };
 	struct sim_header h;
 	int done;
 
-	(void)state;
 	if (alternates < 2)
 		skip();
 	next[0] = number("next");
@@ -740,28 +722,28 @@ static int close_device(void **state)
 	return 0;
 }
 
-#define PROMISE(_words, _fn) { _words, _fn, fresh, NULL, NULL }
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE("control: what is read is the pattern", control_read),
-		PROMISE("control: what is written is verified and counted", control_write),
-		PROMISE("control: what it does not know is refused", control_refused),
-		PROMISE("control: requests to an endpoint", control_endpoint),
-		PROMISE("control: a slow answer", control_slow),
-		PROMISE("control: the host gives up", control_given_up),
-		PROMISE("control: a mode", control_mode),
-		PROMISE("echo: messages of all sizes", echo_sizes),
-		PROMISE("echo: in order, and between the packets of the stream", echo_in_order),
-		PROMISE("echo: what is held is bounded", echo_bounded),
-		PROMISE("slow: one request at a time, answers later", slow),
-		PROMISE("refuse: nothing is taken until it is accepted again", refuse),
-		PROMISE("stall: OUT is halted, at once or after so many bytes", stall_out),
-		PROMISE("stall: OUT is halted again and again", stall_out_always),
-		PROMISE("verify: messages of several writers", verify_messages),
-		PROMISE("alternate settings have endpoints of their own", alternate),
-		PROMISE("alternate settings can be changed while it streams", alternate_streaming),
+		PROMISE("control: what is read is the pattern", control_read, fresh),
+		PROMISE("control: what is written is verified and counted", control_write, fresh),
+		PROMISE("control: what it does not know is refused", control_refused, fresh),
+		PROMISE("control: requests to an endpoint", control_endpoint, fresh),
+		PROMISE("control: a slow answer", control_slow, fresh),
+		PROMISE("control: the host gives up", control_given_up, fresh),
+		PROMISE("control: a mode", control_mode, fresh),
+		PROMISE("echo: messages of all sizes", echo_sizes, fresh),
+		PROMISE("echo: in order, and between the packets of the stream", echo_in_order,
+			fresh),
+		PROMISE("echo: what is held is bounded", echo_bounded, fresh),
+		PROMISE("slow: one request at a time, answers later", slow, fresh),
+		PROMISE("refuse: nothing is taken until it is accepted again", refuse, fresh),
+		PROMISE("stall: OUT is halted, at once or after so many bytes", stall_out, fresh),
+		PROMISE("stall: OUT is halted again and again", stall_out_always, fresh),
+		PROMISE("verify: messages of several writers", verify_messages, fresh),
+		PROMISE("alternate settings have endpoints of their own", alternate, fresh),
+		PROMISE("alternate settings can be changed while it streams", alternate_streaming,
+			fresh),
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

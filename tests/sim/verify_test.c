@@ -3,13 +3,11 @@
  * The verifier finds every kind of damage. Runs on the build host.
  * Sources and libraries: see verify_test_* in sources.mk.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
+#include "promise.h"
 
 #include "verify.h"
 
@@ -57,7 +55,7 @@ static void check(struct verifier *v, const void *buf, size_t len, size_t piece)
 	verifier_finish(v, false, false);
 }
 
-static void good_in_pieces(void **state)
+TEST(good_in_pieces)
 {
 	const struct stream *s = *state;
 	struct verifier v;
@@ -73,7 +71,7 @@ static void good_in_pieces(void **state)
 }
 
 /* Whoever knows only the definition of the checksum gets the same one. */
-static void checksum_is_a_sum(void **state)
+TEST(checksum_is_a_sum)
 {
 	const struct stream *s = *state;
 
@@ -89,7 +87,7 @@ static void checksum_is_a_sum(void **state)
 	}
 }
 
-static void any_changed_bit(void **state)
+TEST(any_changed_bit)
 {
 	struct stream *s = *state;
 	struct verifier v;
@@ -103,7 +101,7 @@ static void any_changed_bit(void **state)
 	}
 }
 
-static void any_missing_byte(void **state)
+TEST(any_missing_byte)
 {
 	const struct stream *s = *state;
 	struct stream *t = malloc(sizeof(*t));
@@ -119,7 +117,7 @@ static void any_missing_byte(void **state)
 	free(t);
 }
 
-static void any_repeated_byte(void **state)
+TEST(any_repeated_byte)
 {
 	const struct stream *s = *state;
 	struct stream *t = malloc(sizeof(*t));
@@ -135,7 +133,7 @@ static void any_repeated_byte(void **state)
 	free(t);
 }
 
-static void swapped_words(void **state)
+TEST(swapped_words)
 {
 	struct stream *s = *state;
 	unsigned char *p = s->bytes + s->start[7] + SIM_HEADER;
@@ -152,7 +150,7 @@ static void swapped_words(void **state)
 	assert_int_equal(v.error_offset, s->start[7] + SIM_HEADER + 16);
 }
 
-static void missing_packets(void **state)
+TEST(missing_packets)
 {
 	struct stream *s = *state;
 	struct verifier v;
@@ -168,7 +166,7 @@ static void missing_packets(void **state)
 	assert_int_equal(v.packets, PACKETS - 2);
 }
 
-static void repeated_packet(void **state)
+TEST(repeated_packet)
 {
 	struct stream *s = *state;
 	struct verifier v;
@@ -182,7 +180,7 @@ static void repeated_packet(void **state)
 	assert_int_equal(v.error_offset, s->start[6]);
 }
 
-static void late_packet(void **state)
+TEST(late_packet)
 {
 	struct stream *s = *state;
 	struct verifier v;
@@ -199,7 +197,7 @@ static void late_packet(void **state)
 	assert_int_equal(v.packets, PACKETS);
 }
 
-static void wrong_first(void **state)
+TEST(wrong_first)
 {
 	const struct stream *s = *state;
 	struct verifier v;
@@ -211,7 +209,7 @@ static void wrong_first(void **state)
 	assert_int_equal(v.missing, 1);
 }
 
-static void ends_inside_a_packet(void **state)
+TEST(ends_inside_a_packet)
 {
 	const struct stream *s = *state;
 	struct verifier v;
@@ -225,7 +223,7 @@ static void ends_inside_a_packet(void **state)
 	}
 }
 
-static void begins_inside_a_packet(void **state)
+TEST(begins_inside_a_packet)
 {
 	const struct stream *s = *state;
 	struct verifier v;
@@ -244,7 +242,7 @@ static void begins_inside_a_packet(void **state)
 }
 
 /* After a damaged stretch the verifier finds its way back. */
-static void finds_the_next_header(void **state)
+TEST(finds_the_next_header)
 {
 	struct stream *s = *state;
 	struct verifier v;
@@ -258,11 +256,10 @@ static void finds_the_next_header(void **state)
 	assert_int_equal(v.packets, PACKETS - 1);
 }
 
-static void nothing_is_not_good(void **state)
+TEST(nothing_is_not_good)
 {
 	struct verifier v;
 
-	(void)state;
 	verifier_init(&v);
 	assert_false(verifier_finish(&v, false, false));
 	assert_int_equal(v.error, VERIFY_EMPTY);
@@ -290,11 +287,10 @@ static void init_writers(struct verifier *v)
 	v->have_next = true;
 }
 
-static void writers_take_turns(void **state)
+TEST(writers_take_turns)
 {
 	struct verifier v;
 
-	(void)state;
 	init_writers(&v);
 	for (uint64_t counter = 0; counter < 20; counter++)
 		for (uint64_t who = 0; who < VERIFY_WRITERS; who++)
@@ -306,11 +302,10 @@ static void writers_take_turns(void **state)
 }
 
 /* The packets of one writer do not make up for those of another. */
-static void writer_leaves_one_out(void **state)
+TEST(writer_leaves_one_out)
 {
 	struct verifier v;
 
-	(void)state;
 	init_writers(&v);
 	assert_true(message(&v, 1, 0, 100));
 	assert_true(message(&v, 2, 0, 100));
@@ -327,11 +322,10 @@ static void writer_leaves_one_out(void **state)
 	assert_int_equal(v.repeated, 1);
 }
 
-static void writer_begins_late(void **state)
+TEST(writer_begins_late)
 {
 	struct verifier v;
 
-	(void)state;
 	init_writers(&v);
 	assert_false(message(&v, 3, 1, 100));
 	assert_int_equal(v.error, VERIFY_MISSING);
@@ -343,12 +337,11 @@ static void writer_begins_late(void **state)
 }
 
 /* What another writer sends in the midst of a message. */
-static void message_in_a_message(void **state)
+TEST(message_in_a_message)
 {
 	unsigned char buf[1000], other[100];
 	struct verifier v;
 
-	(void)state;
 	sim_fill(buf, sizeof(buf), 1ULL << SIM_WHO_SHIFT);
 	sim_fill(other, sizeof(other), 2ULL << SIM_WHO_SHIFT);
 	for (size_t at = 1; at < sizeof(buf); at++) {
@@ -362,12 +355,11 @@ static void message_in_a_message(void **state)
 }
 
 /* A message that ends inside a packet is an error, and the next one is not. */
-static void message_is_cut(void **state)
+TEST(message_is_cut)
 {
 	unsigned char buf[1000];
 	struct verifier v;
 
-	(void)state;
 	sim_fill(buf, sizeof(buf), 0);
 	for (size_t cut = 1; cut < sizeof(buf); cut++) {
 		init_writers(&v);
