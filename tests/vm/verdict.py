@@ -5,6 +5,8 @@ import re
 
 RESULT = re.compile(r"^(not ok|ok) (\d+)(?:\s+-)?(?:\s+(.*?))?(?:\s*#\s*(.*))?$")
 CMOCKA = re.compile(r"^# .*: error: Failure!$")
+# Tries of promises of a time, beside the one that held; tests/c/helpers.c says so.
+REPEATED = re.compile(r"^# repeated: (\d+)$")
 PLAN = re.compile(r"^1\.\.(\d+)(?:\s*#\s*(.*))?$")
 
 # Any of these in a kernel's log fails the run.
@@ -94,11 +96,13 @@ class Ktap:
         self.names = []
         self.notes = []
         self.passed = self.failed = self.skipped = 0
+        self.repeated = 0           # in all suites
         self.failures = []          # (suite, name of the test, lines of explanation)
         self.last_failed = None     # its lines, until something else passes or fails
         self.suites = 0             # those that have come to their end
         self.on_suite = on_suite    # called as on_suite(name, ok, counts, remark)
         self._mark = (0, 0, 0)
+        self._repeated = 0          # in this suite
         self._partial = b""
 
     def feed_bytes(self, data):
@@ -111,6 +115,10 @@ class Ktap:
         depth = (len(line) - len(text)) // 4
         result, plan = RESULT.match(text), PLAN.match(text)
         if not result and not plan:
+            if repeated := REPEATED.match(text):
+                self.repeated += int(repeated.group(1))
+                self._repeated += int(repeated.group(1))
+                return
             if text and not text.startswith(("KTAP version", "TAP version", "# Subtest:")):
                 self.notes = self.notes[-60:] + [text]
                 # cmocka says why after it has said that.
@@ -166,6 +174,9 @@ class Ktap:
         if depth == 0:
             now = (self.passed, self.failed, self.skipped)
             self.suites += 1
+            if self._repeated:
+                remark = ", ".join(filter(None, (remark, f"{self._repeated} repeated")))
+            self._repeated = 0
             if self.on_suite:
                 self.on_suite(name, ok, tuple(a - b for a, b in zip(now, self._mark)), remark)
             self._mark = now

@@ -65,6 +65,14 @@ def a_whole_suite_can_be_skipped():
     assert counts(suite("1..0 # SKIP not on this kernel")) == (0, 0, 1)
 
 
+def repeats_are_counted():
+    said = []
+    ktap = verdict.Ktap(lambda *suite: said.append(suite))
+    ktap.feed_bytes(b"1..2\n    1..1\n    ok 1 a\n    # repeated: 3\nok 1 s # 2 s\n    1..1\n    ok 1 a\nok 2 t # 1 s\n")
+    assert [(name, remark) for name, _, _, remark in said] == [("s", "2 s, 3 repeated"), ("t", "1 s")]
+    assert ktap.repeated == 3
+
+
 def kernel_reports_are_found():
     for line in ("WARNING: CPU: 1 PID: 7 at kernel/workqueue.c:1 x+0x1/0x2", "BUG: KASAN: slab-use-after-free in f+0x1/0x2",
                  "BUG: unable to handle page fault for address: 0", "INFO: task cat:12 blocked for more than 60 seconds.",
