@@ -16,10 +16,9 @@
 #define MAX_SETTING 255U
 
 struct options {
-	bool json;
+	struct common common;
 	bool given;
 	unsigned int setting;
-	const char *name;
 	const char *last; /* argument that was not understood yet */
 };
 
@@ -28,13 +27,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
-	case 'J':
-		options->json = true;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->common;
 		return 0;
 	case ARGP_KEY_ARG:
-		if (options->name)
+		if (options->common.name)
 			argp_error(state, "one device and one N only: %s", arg);
-		options->name = options->last;
+		options->common.name = options->last;
 		options->last = arg;
 		return 0;
 	case ARGP_KEY_END:
@@ -45,25 +44,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 					       &options->setting);
 		if (options->given)
 			return 0;
-		if (options->name ||
+		if (options->common.name ||
 		    !options->last[strspn(options->last, "0123456789")])
 			argp_error(state, "N is a number from 0 to %u, not %s",
 				   MAX_SETTING, options->last);
-		options->name = options->last;
+		options->common.name = options->last;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-static const struct argp_option option_table[] = {
-	{ "json", 'J', NULL, 0, "Print a JSON object", 0 },
-	{ 0 },
-};
-
 static const struct argp argp = {
-	.options = option_table,
 	.parser = parse,
+	.children = with_common,
 	.args_doc = "[DEV] [N]",
 	.doc = "Show the alternate setting of the interface and its endpoints, or "
 	       "change to setting N and show what is there now.\v" DEV_DOC
@@ -191,9 +185,11 @@ int cmd_alt(int argc, char **argv)
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	if (options.given)
-		status = target_open_sender(&target, options.name, O_WRONLY);
+		status = target_open_sender(&target, options.common.name,
+					    O_WRONLY);
 	else
-		status = target_open(&target, options.name, TARGET_QUERY);
+		status =
+			target_open(&target, options.common.name, TARGET_QUERY);
 	if (status)
 		return status;
 	if (options.given)
@@ -201,7 +197,7 @@ int cmd_alt(int argc, char **argv)
 	if (ret)
 		status = set_error(&target, options.setting, ret);
 	else
-		status = show(&target, options.json);
+		status = show(&target, options.common.json);
 	target_close(&target);
 	return status;
 }

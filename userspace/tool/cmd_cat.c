@@ -39,7 +39,7 @@ struct from {
 };
 
 struct options {
-	bool json;
+	struct common common;
 	bool force;
 	bool packets;
 	bool payload;
@@ -55,7 +55,6 @@ struct options {
 	struct setting depth;
 	struct from from;
 	const char *output;
-	const char *name;
 };
 
 static void take_name(struct setting *setting, int (*value_of)(const char *),
@@ -137,8 +136,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
-	case 'J':
-		options->json = true;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->common;
 		return 0;
 	case 'n':
 		if (!parse_bytes(arg, &options->bytes))
@@ -192,11 +191,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_FORCE:
 		options->force = true;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (options->name)
-			argp_error(state, "one device only: %s", arg);
-		options->name = arg;
-		return 0;
 	case ARGP_KEY_END:
 		check_together(options, state);
 		return 0;
@@ -235,15 +229,13 @@ static const struct argp_option option_table[] = {
 	  "Write to FILE instead of standard output; it is created or emptied",
 	  0 },
 	{ "force", KEY_FORCE, NULL, 0, "Write to a terminal all the same", 0 },
-	{ "json", 'J', NULL, 0,
-	  "Sum up in one line of JSON on standard error at the end; with --packets also print JSON objects as lines",
-	  0 },
 	{ 0 },
 };
 
 static const struct argp argp = {
 	.options = option_table,
 	.parser = parse,
+	.children = with_common,
 	.args_doc = "[DEV]",
 	.doc = "Copy the bytes that a device sends to standard output, or list its "
 	       "packets.\v" DEV_DOC
@@ -454,7 +446,7 @@ static int go_back(const struct target *target, struct options *options)
 	if (ret)
 		return device_error(path, ret);
 	if (from->to == MYDEV_REWIND_SEQUENCE && from->sequence != wanted &&
-	    !options->json)
+	    !options->common.json)
 		complain("%s: packet %" PRIu64
 			 " is not there; this begins with packet %" PRIu64,
 			 path, wanted, from->sequence);
@@ -469,12 +461,13 @@ static int copy_target(struct target *target, const struct options *options,
 		.out = out,
 		.limit = options->packets ? options->count : options->bytes,
 		.seconds = options->seconds,
-		.progress = !options->json && isatty(STDERR_FILENO) &&
+		.progress = !options->common.json && isatty(STDERR_FILENO) &&
 			    !isatty(out),
-		.verbose = !options->json,
+		.verbose = !options->common.json,
 		.patient = options->watermark.value > 1,
 		.packets = options->packets,
-		.style = { .json = options->json, .payload = options->payload },
+		.style = { .json = options->common.json,
+			   .payload = options->payload },
 	};
 
 	copy_run(&copy);
@@ -483,7 +476,7 @@ static int copy_target(struct target *target, const struct options *options,
 		copy.error = -errno;
 		copy.end = COPY_WRITE_ERROR;
 	}
-	if (options->json)
+	if (options->common.json)
 		sum_up_json(&copy, &options->from,
 			    mydev_entry_name(target->entry));
 	else
@@ -493,7 +486,12 @@ static int copy_target(struct target *target, const struct options *options,
 
 int cmd_cat(int argc, char **argv)
 {
-	struct options options = { .bytes = UINT64_MAX, .count = UINT64_MAX };
+	struct options options = {
+		.common.json_doc =
+			"Sum up in one line of JSON on standard error at the end; with --packets also print JSON objects as lines",
+		.bytes = UINT64_MAX,
+		.count = UINT64_MAX
+	};
 	struct target target;
 	int status;
 	int out_fd;
@@ -508,7 +506,8 @@ int cmd_cat(int argc, char **argv)
 			"  --packets, or say --force.\n");
 		return EXIT_USAGE;
 	}
-	status = target_open(&target, options.name, O_RDONLY | O_NONBLOCK);
+	status = target_open(&target, options.common.name,
+			     O_RDONLY | O_NONBLOCK);
 	if (status)
 		return status;
 	status = configure(&target, &options);

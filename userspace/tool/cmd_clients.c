@@ -20,37 +20,8 @@
 /* More columns than any driver has. */
 #define MAX_COLUMNS 32
 
-struct options {
-	bool json;
-	const char *name;
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct options *options = state->input;
-
-	switch (key) {
-	case 'J':
-		options->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (options->name)
-			argp_error(state, "one device only: %s", arg);
-		options->name = arg;
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp_option option_table[] = {
-	{ "json", 'J', NULL, 0, "Print a JSON array of objects", 0 },
-	{ 0 },
-};
-
 static const struct argp argp = {
-	.options = option_table,
-	.parser = parse,
+	.children = with_common,
 	.args_doc = "[DEV]",
 	.doc = "Show who has a device open, and who is slow.\v" DEV_DOC
 	       " The lag of a client is what the device has sent and the client "
@@ -233,7 +204,7 @@ static int clients_error(const struct mydev_entry *entry, int err)
 
 int cmd_clients(int argc, char **argv)
 {
-	struct options options = { 0 };
+	struct common options = { .json_doc = "Print a JSON array of objects" };
 	struct json_object *rows;
 	struct target target;
 	int status;

@@ -27,8 +27,7 @@ struct value {
 };
 
 struct options {
-	bool json;
-	const char *name;
+	struct common common;
 	struct value transfers;
 	struct value transfer_size;
 	struct value pool_bytes;
@@ -60,8 +59,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
-	case 'J':
-		options->json = true;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->common;
 		return 0;
 	case KEY_TRANSFERS:
 		take_number(&options->transfers, arg, state);
@@ -77,11 +76,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_BLOCK_TIMEOUT_MS:
 		take_number(&options->block_timeout_ms, arg, state);
-		return 0;
-	case ARGP_KEY_ARG:
-		if (options->name)
-			argp_error(state, "one device only: %s", arg);
-		options->name = arg;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -102,13 +96,13 @@ static const struct argp_option option_table[] = {
 	{ "block-timeout-ms", KEY_BLOCK_TIMEOUT_MS, "MS", 0,
 	  "A lossless client that holds up others for MS milliseconds loses what it has queued; 0 for never",
 	  0 },
-	{ "json", 'J', NULL, 0, "Print a JSON object", 0 },
 	{ 0 },
 };
 
 static const struct argp argp = {
 	.options = option_table,
 	.parser = parse,
+	.children = with_common,
 	.args_doc = "[DEV]",
 	.doc = "Show the receive ring of a device, or change it and show what it "
 	       "is now.\v" DEV_DOC
@@ -343,7 +337,7 @@ static int run(const struct target *target, struct options *options)
 	if (!status && options->block_timeout_ms.given)
 		status = set_block_timeout(target,
 					   options->block_timeout_ms.number);
-	return status ? status : show(target, options->json);
+	return status ? status : show(target, options->common.json);
 }
 
 int cmd_config(int argc, char **argv)
@@ -354,7 +348,7 @@ int cmd_config(int argc, char **argv)
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	/* Settings of the device need a descriptor that may change it. */
-	status = target_open(&target, options.name,
+	status = target_open(&target, options.common.name,
 			     changes_geometry(&options) ? O_WRONLY
 							: TARGET_QUERY);
 	if (status)

@@ -11,8 +11,7 @@
 
 #include "tool.h"
 
-#define KEY_RAW     0x100
-#define KEY_TIMEOUT 0x101
+#define KEY_RAW 0x100
 
 #define DIRECTION_IN   0x80
 #define TYPE_MASK      0x60
@@ -21,11 +20,9 @@
 #define MAX_LENGTH 65535U
 
 struct options {
-	bool json;
+	struct common common;
 	bool raw;
 	const char *file;
-	unsigned int timeout_ms; /* 0: the driver's default */
-	const char *name;
 	unsigned int arguments; /* those of the request, so far */
 	unsigned int request_type;
 	unsigned int request;
@@ -105,12 +102,12 @@ static void take_type(struct options *options, char *arg,
 		options->arguments = 1;
 		return;
 	}
-	if (options->name)
+	if (options->common.name)
 		argp_error(
 			state,
 			"not a REQUEST_TYPE: %s (such as vendor-in-interface or 0xc1)",
 			arg);
-	options->name = arg;
+	options->common.name = arg;
 }
 
 static void take_data(struct options *options, const char *arg,
@@ -175,7 +172,7 @@ static void check(const struct options *options, struct argp_state *state)
 				"how many bytes is the device asked for? LENGTH is missing");
 		if (options->file)
 			argp_error(state, "--file is for data that is sent");
-		if (options->raw && options->json)
+		if (options->raw && options->common.json)
 			argp_error(state,
 				   "--raw and --json exclude each other");
 		return;
@@ -193,17 +190,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
-	case 'J':
-		options->json = true;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->common;
 		return 0;
 	case 'f':
 		options->file = arg;
 		return 0;
 	case KEY_RAW:
 		options->raw = true;
-		return 0;
-	case KEY_TIMEOUT:
-		options->timeout_ms = parse_timeout(arg, state);
 		return 0;
 	case ARGP_KEY_ARG:
 		take_argument(options, arg, state);
@@ -220,16 +214,13 @@ static const struct argp_option option_table[] = {
 	{ "raw", KEY_RAW, NULL, 0, "Print the bytes that come as they are", 0 },
 	{ "file", 'f', "FILE", 0,
 	  "Send the bytes of FILE, or of standard input for -", 0 },
-	{ "timeout-ms", KEY_TIMEOUT, "MS", 0,
-	  "Give the device MS milliseconds, 1 to 60000 (5000 if not given)",
-	  0 },
-	{ "json", 'J', NULL, 0, "Print a JSON object", 0 },
 	{ 0 },
 };
 
 static const struct argp argp = {
 	.options = option_table,
 	.parser = parse,
+	.children = with_timeout,
 	.args_doc = "[DEV] REQUEST_TYPE REQUEST VALUE INDEX LENGTH\n"
 		    "[DEV] REQUEST_TYPE REQUEST VALUE INDEX [DATA...]",
 	.doc = "Make one control request to a device.\v" DEV_DOC
@@ -292,7 +283,8 @@ static int request_error(const struct target *target,
 		return EXIT_ERROR;
 	case -ETIMEDOUT:
 		complain("%s: the device did not answer within %u ms", path,
-			 options->timeout_ms ? options->timeout_ms : 5000);
+			 options->common.timeout_ms ? options->common.timeout_ms
+						    : 5000);
 		fprintf(stderr,
 			"  Give it longer with --timeout-ms, or look whether it hangs; mydevctl reset may help.\n");
 		return EXIT_ERROR;
@@ -322,7 +314,7 @@ static void print_result(const struct target *target,
 		fwrite(bytes, 1, actual, stdout);
 		return;
 	}
-	if (!options->json) {
+	if (!options->common.json) {
 		if (is_in(options))
 			print_dump(bytes, actual);
 		return;
@@ -350,7 +342,7 @@ static int run(const struct target *target, struct options *options)
 	}
 	n = mydev_control(target->dev, options->request_type, options->request,
 			  options->value, options->index, data->bytes,
-			  data->length, options->timeout_ms);
+			  data->length, options->common.timeout_ms);
 	if (n < 0)
 		return request_error(target, options, unplugged_or(target, n));
 	print_result(target, options, data->bytes, n);
@@ -373,7 +365,8 @@ int cmd_control(int argc, char **argv)
 	if (options.file)
 		status = data_read(&options.data, options.file, MAX_LENGTH);
 	if (!status)
-		status = target_open_sender(&target, options.name, O_WRONLY);
+		status = target_open_sender(&target, options.common.name,
+					    O_WRONLY);
 	if (!status) {
 		status = run(&target, &options);
 		target_close(&target);

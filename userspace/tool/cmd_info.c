@@ -8,37 +8,8 @@
 
 #include "tool.h"
 
-struct options {
-	bool json;
-	const char *name;
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct options *options = state->input;
-
-	switch (key) {
-	case 'J':
-		options->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (options->name)
-			argp_error(state, "one device only: %s", arg);
-		options->name = arg;
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp_option option_table[] = {
-	{ "json", 'J', NULL, 0, "Print a JSON object", 0 },
-	{ 0 },
-};
-
 static const struct argp argp = {
-	.options = option_table,
-	.parser = parse,
+	.children = with_common,
 	.args_doc = "[DEV]",
 	.doc = "Show what a device is: ids, endpoints, speed, limits, and who holds its lease.\v" DEV_DOC
 	       "\n\n" EXIT_CODES_DOC,
@@ -141,7 +112,7 @@ static struct json_object *describe(const struct mydev_entry *entry,
 
 int cmd_info(int argc, char **argv)
 {
-	struct options options = { 0 };
+	struct common options = { 0 };
 	struct json_object *obj;
 	struct mydev_info info;
 	struct target target;

@@ -23,9 +23,8 @@
 #define EXIT_NOT_FOUND  127
 
 struct options {
-	bool json;
+	struct common common;
 	unsigned int wait_ms;
-	const char *name;
 	char **command;
 };
 
@@ -34,8 +33,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
-	case 'J':
-		options->json = true;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->common;
 		return 0;
 	case 'w':
 		options->wait_ms = MYDEV_WAIT_FOREVER;
@@ -51,15 +50,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			state->next = state->argc;
 			return 0;
 		}
-		if (options->name)
+		if (options->common.name)
 			argp_error(
 				state,
 				"one device only: %s (a command goes behind --)",
 				arg);
-		options->name = arg;
+		options->common.name = arg;
 		return 0;
 	case ARGP_KEY_END:
-		if (options->json && options->command)
+		if (options->common.json && options->command)
 			argp_error(
 				state,
 				"--json is for a lease without a command, whose output is its own");
@@ -73,15 +72,13 @@ static const struct argp_option option_table[] = {
 	{ "wait", 'w', "MS", OPTION_ARG_OPTIONAL,
 	  "While somebody else holds the lease, wait for MS milliseconds, or for as long as it takes",
 	  0 },
-	{ "json", 'J', NULL, 0,
-	  "Without a command: print a JSON object as a line when the lease is held",
-	  0 },
 	{ 0 },
 };
 
 static const struct argp argp = {
 	.options = option_table,
 	.parser = parse,
+	.children = with_common,
 	.args_doc = "[DEV] [-- COMMAND [ARGUMENT...]]",
 	.doc = "Hold the lease of a device: nobody else can send to it or control "
 	       "it. Readers do not notice.\v" DEV_DOC
@@ -180,14 +177,17 @@ static int hold(const struct target *target, bool json)
 
 int cmd_lease(int argc, char **argv)
 {
-	struct options options = { 0 };
+	struct options options = {
+		.common.json_doc =
+			"Without a command: print a JSON object as a line when the lease is held"
+	};
 	struct target target;
 	int status;
 
 	/* In order, as what is in front of a -- has to be told apart. */
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &options);
 	/* A reader that never reads is not needed to wait here. */
-	status = target_open_sender(&target, options.name,
+	status = target_open_sender(&target, options.common.name,
 				    options.command ? TARGET_FULL : O_WRONLY);
 	if (status)
 		return status;
@@ -195,7 +195,7 @@ int cmd_lease(int argc, char **argv)
 	if (!status && options.command)
 		status = run_command(&target, options.command);
 	else if (!status)
-		status = hold(&target, options.json);
+		status = hold(&target, options.common.json);
 	target_close(&target);
 	return status;
 }

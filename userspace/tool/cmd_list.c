@@ -10,7 +10,7 @@
 #include "tool.h"
 
 struct options {
-	bool json;
+	struct common common;
 	bool no_header;
 };
 
@@ -19,8 +19,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
-	case 'J':
-		options->json = true;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->common;
 		return 0;
 	case 'n':
 		options->no_header = true;
@@ -34,7 +34,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option option_table[] = {
-	{ "json", 'J', NULL, 0, "Print a JSON array of objects", 0 },
 	{ "no-header", 'n', NULL, 0, "Print no line of column titles", 0 },
 	{ 0 },
 };
@@ -42,6 +41,7 @@ static const struct argp_option option_table[] = {
 static const struct argp argp = {
 	.options = option_table,
 	.parser = parse,
+	.children = with_common,
 	.doc = "List the devices that are present.\v"
 	       "Opens no device, so it needs no permission. No device is not an error: "
 	       "the list is empty then.\n\n" EXIT_CODES_DOC,
@@ -98,7 +98,8 @@ static const struct column columns[] = {
 
 int cmd_list(int argc, char **argv)
 {
-	struct options options = { 0 };
+	struct options options = { .common.json_doc =
+					   "Print a JSON array of objects" };
 	const struct mydev_entry *entry;
 	struct json_object *rows;
 	struct mydev_list *list;
@@ -112,7 +113,7 @@ int cmd_list(int argc, char **argv)
 	rows = need(json_object_new_array());
 	for (i = 0; (entry = mydev_list_get(list, i)); i++)
 		json_object_array_add(rows, describe(entry));
-	if (options.json)
+	if (options.common.json)
 		print_json(rows);
 	else
 		print_table(stdout, rows, columns, !options.no_header);

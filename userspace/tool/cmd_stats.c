@@ -14,9 +14,8 @@
 #define DEFAULT_SECONDS 1.0
 
 struct options {
-	bool json;
+	struct common common;
 	double watch; /* seconds, 0: once */
-	const char *name;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -24,8 +23,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
-	case 'J':
-		options->json = true;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->common;
 		return 0;
 	case 'w':
 		options->watch = DEFAULT_SECONDS;
@@ -34,11 +33,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 				state,
 				"not a time in seconds: %s (such as 10 or 0.5)",
 				arg);
-		return 0;
-	case ARGP_KEY_ARG:
-		if (options->name)
-			argp_error(state, "one device only: %s", arg);
-		options->name = arg;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -49,14 +43,13 @@ static const struct argp_option option_table[] = {
 	{ "watch", 'w', "SECONDS", OPTION_ARG_OPTIONAL,
 	  "Go on, and show every SECONDS (1 if not given) what was counted since the last time",
 	  0 },
-	{ "json", 'J', NULL, 0,
-	  "Print a JSON object, with --watch one line each time", 0 },
 	{ 0 },
 };
 
 static const struct argp argp = {
 	.options = option_table,
 	.parser = parse,
+	.children = with_common,
 	.args_doc = "[DEV]",
 	.doc = "Show the counters of a device since it was plugged in.\v" DEV_DOC
 	       " This command does not count itself among the clients; mydevctl "
@@ -103,7 +96,10 @@ static struct json_object *describe(const struct target *target,
 
 int cmd_stats(int argc, char **argv)
 {
-	struct options options = { 0 };
+	struct options options = {
+		.common.json_doc =
+			"Print a JSON object, with --watch one line each time"
+	};
 	struct mydev_stats stats;
 	struct json_object *obj;
 	struct target target;
@@ -111,11 +107,12 @@ int cmd_stats(int argc, char **argv)
 	int ret;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
-	status = target_open(&target, options.name, TARGET_QUERY);
+	status = target_open(&target, options.common.name, TARGET_QUERY);
 	if (status)
 		return status;
 	if (options.watch) {
-		status = watch_stats(&target, options.watch, options.json);
+		status = watch_stats(&target, options.watch,
+				     options.common.json);
 		goto out;
 	}
 	ret = mydev_get_stats(target.dev, &stats, sizeof(stats));
@@ -124,7 +121,7 @@ int cmd_stats(int argc, char **argv)
 		goto out;
 	}
 	obj = describe(&target, &stats);
-	if (options.json)
+	if (options.common.json)
 		print_json(obj);
 	else
 		print_fields(obj);

@@ -11,18 +11,15 @@
 
 #include "tool.h"
 
-#define KEY_RAW     0x100
-#define KEY_TIMEOUT 0x101
+#define KEY_RAW 0x100
 
 #define MAX_LENGTH 65536U
 
 struct options {
-	bool json;
+	struct common common;
 	bool raw;
 	const char *file;
-	unsigned int timeout_ms; /* 0: the driver's default */
-	unsigned int length;     /* of the answer */
-	const char *name;
+	unsigned int length; /* of the answer */
 	struct data data;
 };
 
@@ -34,15 +31,15 @@ static void take_argument(struct options *options, char *arg,
 		return;
 	}
 	/* The device comes first, and no device is called 0x1. */
-	if (options->data.length || (options->name && !options->file) ||
+	if (options->data.length || (options->common.name && !options->file) ||
 	    !strncasecmp(arg, "0x", 2))
 		argp_error(
 			state,
 			"not data: %s (two hexadecimal digits for each byte, such as 01, 0x01 or 01fe)",
 			arg);
-	if (options->name)
+	if (options->common.name)
 		argp_error(state, "one device only: %s", arg);
-	options->name = arg;
+	options->common.name = arg;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -50,8 +47,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
-	case 'J':
-		options->json = true;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->common;
 		return 0;
 	case 'f':
 		options->file = arg;
@@ -66,14 +63,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 				   "--length is a number from 1 to %u, not %s",
 				   MAX_LENGTH, arg);
 		return 0;
-	case KEY_TIMEOUT:
-		options->timeout_ms = parse_timeout(arg, state);
-		return 0;
 	case ARGP_KEY_ARG:
 		take_argument(options, arg, state);
 		return 0;
 	case ARGP_KEY_END:
-		if (options->raw && options->json)
+		if (options->raw && options->common.json)
 			argp_error(state,
 				   "--raw and --json exclude each other");
 		if (options->file && options->data.length)
@@ -99,16 +93,13 @@ static const struct argp_option option_table[] = {
 	{ "raw", KEY_RAW, NULL, 0, "Print the answer as it is", 0 },
 	{ "file", 'f', "FILE", 0,
 	  "Send the bytes of FILE, or of standard input for -", 0 },
-	{ "timeout-ms", KEY_TIMEOUT, "MS", 0,
-	  "Give the device MS milliseconds, 1 to 60000 (5000 if not given)",
-	  0 },
-	{ "json", 'J', NULL, 0, "Print a JSON object", 0 },
 	{ 0 },
 };
 
 static const struct argp argp = {
 	.options = option_table,
 	.parser = parse,
+	.children = with_timeout,
 	.args_doc = "[DEV] DATA...\n[DEV] --file=FILE",
 	.doc = "Send bytes to a device, and print its answer.\v" DEV_DOC
 	       " DATA has two hexadecimal digits for each byte, in one word or "
@@ -133,7 +124,8 @@ static int exchange_error(const struct target *target,
 		return EXIT_ERROR;
 	case -ETIMEDOUT:
 		complain("%s: no whole answer came within %u ms", path,
-			 options->timeout_ms ? options->timeout_ms : 5000);
+			 options->common.timeout_ms ? options->common.timeout_ms
+						    : 5000);
 		fprintf(stderr,
 			"  Give the device longer with --timeout-ms. An answer that fills its last packet does not\n"
 			"  end by itself: say how long it is with --length. A reader that holds the device up\n"
@@ -160,7 +152,7 @@ static void print_answer(const struct target *target,
 		fwrite(answer, 1, length, stdout);
 		return;
 	}
-	if (!options->json) {
+	if (!options->common.json) {
 		print_dump(answer, length);
 		return;
 	}
@@ -218,7 +210,7 @@ static int run(const struct target *target, const struct options *options)
 	answer = need(calloc(1, length));
 	n = mydev_transact(target->dev, options->data.bytes,
 			   options->data.length, answer, length,
-			   options->timeout_ms, &truncated);
+			   options->common.timeout_ms, &truncated);
 	if (target->inherited && mydev_is_reader(target->dev))
 		let_go(target->dev, policy, NULL);
 	if (n < 0) {
@@ -254,7 +246,8 @@ int cmd_transact(int argc, char **argv)
 		status = EXIT_USAGE;
 	}
 	if (!status)
-		status = target_open_sender(&target, options.name, O_RDWR);
+		status = target_open_sender(&target, options.common.name,
+					    O_RDWR);
 	if (!status) {
 		status = run(&target, &options);
 		target_close(&target);

@@ -23,24 +23,24 @@
 #define MAX_CHUNK (1U << 30)
 
 struct options {
-	bool json;
+	struct common common;
 	bool terminate;
 	uint64_t chunk; /* 0: not given */
-	const char *name;
 	const char *file;
 };
 
 static void take_argument(struct options *options, char *arg,
 			  struct argp_state *state)
 {
-	if (options->name && options->file)
+	if (options->common.name && options->file)
 		argp_error(state, "one device and one file only: %s", arg);
 	if (options->file) {
 		/* Of two, the first is the device, whatever it looks like. */
-		options->name = options->file;
+		options->common.name = options->file;
 		options->file = arg;
-	} else if (!options->name && strcmp(arg, "-") && is_device_name(arg)) {
-		options->name = arg;
+	} else if (!options->common.name && strcmp(arg, "-") &&
+		   is_device_name(arg)) {
+		options->common.name = arg;
 	} else {
 		options->file = arg;
 	}
@@ -51,8 +51,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
-	case 'J':
-		options->json = true;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &options->common;
 		return 0;
 	case KEY_TERMINATE:
 		options->terminate = true;
@@ -80,13 +80,13 @@ static const struct argp_option option_table[] = {
 	{ "terminate", KEY_TERMINATE, NULL, 0,
 	  "End a message that fills its last packet with a packet of no bytes, so that the device sees its end",
 	  0 },
-	{ "json", 'J', NULL, 0, "Sum up in a JSON object at the end", 0 },
 	{ 0 },
 };
 
 static const struct argp argp = {
 	.options = option_table,
 	.parser = parse,
+	.children = with_common,
 	.args_doc = "[DEV] [FILE|-]",
 	.doc = "Send a file, or standard input, to a device.\v" DEV_DOC
 	       " An argument that names no device is the FILE. BYTES may end in K, "
@@ -372,7 +372,8 @@ static int send_file(const struct target *target, const struct options *options)
 		.target = target,
 		.file = options->file,
 		.chunk = options->chunk ? options->chunk : DEFAULT_CHUNK,
-		.progress = { .on = !options->json && isatty(STDERR_FILENO) },
+		.progress = { .on = !options->common.json &&
+				    isatty(STDERR_FILENO) },
 	};
 	bool restore = false;
 	int status;
@@ -387,7 +388,7 @@ static int send_file(const struct target *target, const struct options *options)
 	sending.buf = need(malloc(sending.chunk));
 	run(&sending);
 	free(sending.buf);
-	if (options->json)
+	if (options->common.json)
 		sum_up_json(&sending);
 	else
 		sum_up_text(&sending);
@@ -399,12 +400,14 @@ static int send_file(const struct target *target, const struct options *options)
 
 int cmd_write(int argc, char **argv)
 {
-	struct options options = { 0 };
+	struct options options = {
+		.common.json_doc = "Sum up in a JSON object at the end"
+	};
 	struct target target;
 	int status;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
-	status = target_open_sender(&target, options.name, O_WRONLY);
+	status = target_open_sender(&target, options.common.name, O_WRONLY);
 	if (status)
 		return status;
 	status = send_file(&target, &options);

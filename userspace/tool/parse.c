@@ -16,7 +16,6 @@
 /* Longer than any machine runs, and far from what a time_t cannot hold. */
 #define MAX_SECONDS 1e9
 /* What the driver lets a device take for one request, milliseconds. */
-#define MAX_TIMEOUT 60000U
 
 static bool parse_digits(const char *text, char **end, uint64_t *number)
 {
@@ -81,16 +80,6 @@ bool parse_seconds(const char *text, double *seconds)
 	*seconds = strtod(text, &end);
 	return end != text && !*end && *seconds >= MIN_SECONDS &&
 	       *seconds <= MAX_SECONDS;
-}
-
-unsigned int parse_timeout(const char *text, const struct argp_state *state)
-{
-	unsigned int ms = 0;
-
-	if (!parse_limited(text, MAX_TIMEOUT, &ms) || !ms)
-		argp_error(state, "not a time from 1 to %u milliseconds: %s",
-			   MAX_TIMEOUT, text);
-	return ms;
 }
 
 double now(void)

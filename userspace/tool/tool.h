@@ -5,6 +5,7 @@
 #ifndef MYDEVCTL_TOOL_H
 #define MYDEVCTL_TOOL_H
 
+#include <argp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -94,7 +95,21 @@ bool is_device_name(const char *name);
 /* The same without opening the device; @target->dev is NULL then. */
 int target_look(struct target *target, const char *name);
 
-struct argp_state;
+/* common.c: the options that many commands have, and DEV */
+struct common {
+	const char *json_doc; /* in place of the usual one */
+	bool json;
+	unsigned int timeout_ms; /* 0: the driver's default */
+	const char *name;        /* DEV */
+};
+
+/*
+ * Children of a command's argp: --json and DEV, and --timeout-ms besides. Its parser gives
+ * them a struct common as input when it gets ARGP_KEY_INIT, and leaves ARGP_KEY_ARG
+ * to them where there is nothing but DEV.
+ */
+extern const struct argp_child with_common[];
+extern const struct argp_child with_timeout[];
 
 /* parse.c: numbers on the command line; false for what is none */
 bool parse_number(const char *text, uint64_t *number);
@@ -102,8 +117,6 @@ bool parse_number(const char *text, uint64_t *number);
 bool parse_limited(const char *text, unsigned int max, unsigned int *number);
 bool parse_bytes(const char *text, uint64_t *bytes);
 bool parse_seconds(const char *text, double *seconds);
-/* Of --timeout-ms, milliseconds; ends the program where it is none. */
-unsigned int parse_timeout(const char *text, const struct argp_state *state);
 
 /* Seconds since some moment, for differences. */
 double now(void);
