@@ -102,77 +102,53 @@ static int mydev_store_geometry(struct device *device,
 	return ret;
 }
 
-static ssize_t transfers_show(struct device *device,
-			      struct device_attribute *attr, char *buf)
+/* Which member an attribute is. */
+static u32 *mydev_geometry_member(struct mydev_geometry *geometry,
+				  struct device_attribute *attr)
+{
+	const struct dev_ext_attribute *ext =
+		container_of(attr, struct dev_ext_attribute, attr);
+
+	return (void *)geometry + (unsigned long)ext->var;
+}
+
+static ssize_t mydev_geometry_show(struct device *device,
+				   struct device_attribute *attr, char *buf)
 {
 	struct mydev_geometry geometry;
 
 	mydev_rx_get_geometry(to_mydev(device), &geometry);
-	return sysfs_emit(buf, "%u\n", geometry.transfers);
+	return sysfs_emit(buf, "%u\n", *mydev_geometry_member(&geometry, attr));
 }
 
-static ssize_t transfers_store(struct device *device,
-			       struct device_attribute *attr, const char *buf,
-			       size_t count)
-{
-	struct mydev_geometry geometry;
-	int ret;
-
-	mydev_rx_get_geometry(to_mydev(device), &geometry);
-	ret = kstrtou32(buf, 0, &geometry.transfers);
-	if (!ret)
-		ret = mydev_store_geometry(device, &geometry);
-	return ret ?: count;
-}
-static DEVICE_ATTR_RW(transfers);
-
-static ssize_t transfer_size_show(struct device *device,
-				  struct device_attribute *attr, char *buf)
-{
-	struct mydev_geometry geometry;
-
-	mydev_rx_get_geometry(to_mydev(device), &geometry);
-	return sysfs_emit(buf, "%u\n", geometry.transfer_size);
-}
-
-static ssize_t transfer_size_store(struct device *device,
-				   struct device_attribute *attr,
-				   const char *buf, size_t count)
+static ssize_t mydev_geometry_store(struct device *device,
+				    struct device_attribute *attr,
+				    const char *buf, size_t count)
 {
 	struct mydev_geometry geometry;
 	int ret;
 
 	mydev_rx_get_geometry(to_mydev(device), &geometry);
-	ret = kstrtou32(buf, 0, &geometry.transfer_size);
+	ret = kstrtou32(buf, 0, mydev_geometry_member(&geometry, attr));
 	if (!ret)
 		ret = mydev_store_geometry(device, &geometry);
 	return ret ?: count;
 }
-static DEVICE_ATTR_RW(transfer_size);
 
-static ssize_t log_entries_show(struct device *device,
-				struct device_attribute *attr, char *buf)
-{
-	struct mydev_geometry geometry;
+static struct dev_ext_attribute dev_attr_transfers = {
+	__ATTR(transfers, 0644, mydev_geometry_show, mydev_geometry_store),
+	(void *)offsetof(struct mydev_geometry, transfers),
+};
 
-	mydev_rx_get_geometry(to_mydev(device), &geometry);
-	return sysfs_emit(buf, "%u\n", geometry.log_entries);
-}
+static struct dev_ext_attribute dev_attr_transfer_size = {
+	__ATTR(transfer_size, 0644, mydev_geometry_show, mydev_geometry_store),
+	(void *)offsetof(struct mydev_geometry, transfer_size),
+};
 
-static ssize_t log_entries_store(struct device *device,
-				 struct device_attribute *attr, const char *buf,
-				 size_t count)
-{
-	struct mydev_geometry geometry;
-	int ret;
-
-	mydev_rx_get_geometry(to_mydev(device), &geometry);
-	ret = kstrtou32(buf, 0, &geometry.log_entries);
-	if (!ret)
-		ret = mydev_store_geometry(device, &geometry);
-	return ret ?: count;
-}
-static DEVICE_ATTR_RW(log_entries);
+static struct dev_ext_attribute dev_attr_log_entries = {
+	__ATTR(log_entries, 0644, mydev_geometry_show, mydev_geometry_store),
+	(void *)offsetof(struct mydev_geometry, log_entries),
+};
 
 static ssize_t pool_bytes_show(struct device *device,
 			       struct device_attribute *attr, char *buf)
@@ -255,9 +231,9 @@ static struct attribute *mydev_attrs[] = {
 	&dev_attr_ep_in_max_packet.attr,
 	&dev_attr_ep_out.attr,
 	&dev_attr_ep_out_max_packet.attr,
-	&dev_attr_transfers.attr,
-	&dev_attr_transfer_size.attr,
-	&dev_attr_log_entries.attr,
+	&dev_attr_transfers.attr.attr,
+	&dev_attr_transfer_size.attr.attr,
+	&dev_attr_log_entries.attr.attr,
 	&dev_attr_pool_bytes.attr,
 	&dev_attr_pool_buffers.attr,
 	&dev_attr_block_timeout_ms.attr,
@@ -283,9 +259,9 @@ static umode_t mydev_attr_visible(struct kobject *kobj, struct attribute *attr,
 		visible = dev->udev->serial;
 	else if (attr == &dev_attr_ep_in.attr ||
 		 attr == &dev_attr_ep_in_max_packet.attr ||
-		 attr == &dev_attr_transfers.attr ||
-		 attr == &dev_attr_transfer_size.attr ||
-		 attr == &dev_attr_log_entries.attr ||
+		 attr == &dev_attr_transfers.attr.attr ||
+		 attr == &dev_attr_transfer_size.attr.attr ||
+		 attr == &dev_attr_log_entries.attr.attr ||
 		 attr == &dev_attr_pool_bytes.attr ||
 		 attr == &dev_attr_pool_buffers.attr ||
 		 attr == &dev_attr_block_timeout_ms.attr ||
