@@ -122,6 +122,7 @@ struct mydev_client_tx {
  * @revoked: can do nothing any more but be closed; read without the lock where a
  *	wake-up follows
  * @evicted: blocked the ring for too long, and has not read since
+ * @waited: the ring has stopped and waits for it; holds where log.waited does
  * @mode: MYDEV_MODE_*
  * @policy: MYDEV_POLICY_*
  * @clock: MYDEV_CLOCK_*
@@ -162,6 +163,7 @@ struct mydev_client {
 	bool uses;
 	bool revoked;
 	bool evicted;
+	bool waited;
 
 	u32 mode;
 	u32 policy;
@@ -265,7 +267,9 @@ void mydev_rx_watch_block(struct mydev_device *dev);
 void mydev_rx_starved(struct mydev_device *dev);
 bool mydev_clients_waiting(struct mydev_device *dev);
 void mydev_clients_evict(struct mydev_device *dev);
-bool mydev_rings_update_flags(struct mydev_device *dev);
+bool mydev_holders_tell(struct mydev_device *dev);
+void mydev_client_moved(struct mydev_client *client);
+bool mydev_rx_may_go_on(const struct mydev_device *dev);
 unsigned int mydev_pool_unused(struct mydev_device *dev);
 
 /* demand.c */

@@ -66,6 +66,7 @@ void mydev_holders_changed(struct mydev_device *dev)
 	dev->rx.credits = 0;
 	dev->log.limit = dev->log.tail;
 	dev->log.slowest = NULL;
+	dev->log.waited = 0;
 }
 
 /**
@@ -102,7 +103,7 @@ void mydev_client_readmit(struct mydev_client *client)
 #if MYDEV_HAS_RING
 /**
  * mydev_ring_look() - read the cursor of a program
- * @client: a subscriber; in another mode the call does nothing
+ * @client: in ring mode
  *
  * The program can write anything. A cursor that has gone back, or is beyond the head,
  * ends the stream of this client, and of no other.
@@ -112,7 +113,7 @@ static void mydev_ring_look(struct mydev_client *client)
 	struct mydev_client_ring *ring = &client->ring;
 	u64 cursor;
 
-	if (client->mode != MYDEV_MODE_RING || ring->error)
+	if (ring->error)
 		return;
 	/* Pairs with the program's release: it has read what is before it. */
 	cursor = smp_load_acquire(&ring->page->cursor);
@@ -123,6 +124,7 @@ static void mydev_ring_look(struct mydev_client *client)
 		ring->flags = MYDEV_RING_ENDED;
 		WRITE_ONCE(ring->page->flags, ring->flags);
 		/* It may have held the ring up, and does not call any more. */
+		mydev_holders_changed(client->dev);
 		mydev_rx_queue_work(client->dev);
 		return;
 	}
@@ -158,8 +160,16 @@ static void mydev_cursor_skip_empty(struct mydev_client *client)
 {
 	const struct mydev_device *dev = client->dev;
 	u64 end = mydev_cursor_end(client, &dev->log);
-	struct mydev_place place = mydev_place_at(dev, end);
+	const struct mydev_entry *entry;
+	struct mydev_place place;
 
+	/* As a rule, what is next has bytes. */
+	if (client->cursor != end) {
+		entry = mydev_log_at(&dev->log, client->cursor);
+		if (entry->length && entry->seq == client->next.seq)
+			return;
+	}
+	place = mydev_place_at(dev, end);
 	if (place.bytes == client->next.bytes)
 		client->cursor = end;
 	else
@@ -220,19 +230,19 @@ void mydev_cursor_settle(struct mydev_client *client)
 
 	if (!client->subscriber || client->revoked)
 		return;
-	mydev_ring_look(client);
-	if (!mydev_client_blocks(client) && client->mode != MYDEV_MODE_RING)
+	if (client->mode == MYDEV_MODE_RING) {
+		mydev_ring_look(client);
+		client->cursor = max(client->cursor, log->tail);
+		return;
+	}
+	if (!mydev_client_blocks(client))
 		mydev_cursor_drop(client);
 	client->cursor = max(client->cursor, log->tail);
 	mydev_cursor_go_on(client);
-	switch (client->mode) {
-	case MYDEV_MODE_STREAM:
+	if (client->mode == MYDEV_MODE_STREAM)
 		mydev_cursor_skip_empty(client);
-		break;
-	case MYDEV_MODE_PACKET:
+	else
 		mydev_cursor_skip_old(client, MYDEV_OLD_EVENTS);
-		break;
-	}
 	mydev_cursor_go_on(client);
 }
 

@@ -99,6 +99,6 @@ void mydev_clients_wake(struct mydev_device *dev)
 	}
 	list_for_each_entry(client, &dev->clients, list)
 		mydev_client_wake(client, events, band);
-	mydev_rings_update_flags(dev);
+	mydev_holders_tell(dev);
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_clients_wake);

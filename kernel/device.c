@@ -165,7 +165,7 @@ int mydev_control_errno(struct mydev_device *dev, int status)
 
 /**
  * mydev_rx_queue_work() - let the work continue what would take too long here
- * @dev: the device; its pool is empty, and dropping clients have more to give
+ * @dev: the device; its log has more to retire, or its ring may go on
  *
  * Context: rx_lock held.
  */

@@ -13,6 +13,9 @@
 
 #include "mydev.h"
 
+/* A completion tries three times for a buffer; together no more than MYDEV_LOG_BATCH. */
+#define MYDEV_RECLAIM_STEPS (MYDEV_LOG_BATCH / 4)
+
 /* Is it a holder, where it is by now? */
 static bool mydev_holder_settle(struct mydev_client *client)
 {
@@ -30,9 +33,9 @@ static bool mydev_holder_settle(struct mydev_client *client)
  * mydev_holders_look() - look up what the holders allow
  * @dev: the device
  *
- * Return: true if the depth of one of them is used up.
+ * And what stops the ring, where it has to stop.
  */
-static bool mydev_holders_look(struct mydev_device *dev)
+static void mydev_holders_look(struct mydev_device *dev)
 {
 	unsigned int credits, room = UINT_MAX;
 	struct mydev_client *client, *slowest = NULL;
@@ -56,18 +59,24 @@ static bool mydev_holders_look(struct mydev_device *dev)
 	credits = kfifo_size(&log->store.fifo) - (log->head - log->limit);
 	credits -= min(credits, MYDEV_LOG_SPARE);
 	dev->rx.credits = min(room, credits);
-	return !room;
+	log->deep = !room;
+	log->dry = dev->rx.credits;
 }
 
-/* May the tail go on? Nearly always, all is as it was before. */
+/*
+ * May the tail go on? Nearly always, all is as it was before: who reads by read() has
+ * moved its cursor, and what a look would have it skip holds no buffer.
+ */
 static bool mydev_log_may_retire(struct mydev_device *dev)
 {
 	struct mydev_log *log = &dev->log;
 
 	if (log->tail != log->limit)
 		return true;
-	if (!log->slowest || !mydev_holder_settle(log->slowest) ||
-	    log->slowest->cursor != log->limit)
+	if (log->slowest && log->slowest->mode == MYDEV_MODE_RING)
+		mydev_holder_settle(log->slowest);
+	/* It is forgotten where it does not hold any more. */
+	if (!log->slowest || log->slowest->cursor != log->limit)
 		mydev_holders_look(dev);
 	return log->tail != log->limit;
 }
@@ -141,7 +150,7 @@ bool mydev_rx_can_submit(struct mydev_device *dev, unsigned int in_flight)
 	if (dev->rx.credits < in_flight)
 		return false;
 	/* Where it takes long, the work goes on with it. */
-	if (!mydev_pool_reclaim(dev, 1, MYDEV_LOG_BATCH))
+	if (!mydev_pool_reclaim(dev, 1, MYDEV_RECLAIM_STEPS))
 		mydev_rx_queue_work(dev);
 	return dev->pool.nr_free;
 }
@@ -168,68 +177,107 @@ void mydev_rx_watch_block(struct mydev_device *dev)
 				      mydev_rx_block_period(rx));
 }
 
-/**
- * mydev_client_in_the_way() - check whether the ring, which has stopped, waits for a client
- * @client: any client, looked up
- * @depth: the depth of one is used up; else room is wanted, or a buffer
- *
- * Return: true if so.
- */
-static bool mydev_client_in_the_way(const struct mydev_client *client,
-				    bool depth)
+/* Does the ring, which has stopped, wait for this client? Looked up. */
+static bool mydev_client_in_the_way(const struct mydev_client *client)
 {
+	const struct mydev_log *log = &client->dev->log;
+
 	if (!mydev_client_blocks(client))
 		return false;
-	return depth ? !mydev_cursor_credits(client)
-		     : client->cursor == client->dev->log.limit;
+	return log->deep ? !mydev_cursor_credits(client)
+			 : client->cursor == log->limit;
 }
 
-#if MYDEV_HAS_RING
+/* The program is told whether it has to call, and whether its stream has ended. */
+static void mydev_ring_set_flags(struct mydev_client *client, u32 flags)
+{
+	if (client->mode != MYDEV_MODE_RING || flags == client->ring.flags)
+		return;
+	client->ring.flags = flags;
+	/* Pairs with an acquire: the last entry is there. */
+	smp_store_release(&client->ring.page->flags, flags);
+}
+
 /**
- * mydev_rings_update_flags() - update the flags of all programs' rings
- * @dev: the device
+ * mydev_holders_tell() - note which clients the ring waits for, and tell those with a ring
+ * @dev: the device; its ring has stopped, or goes on, or the stream has ended
  *
  * Return: true if the caller has to look at the cursors once more: a program that
  * is to call now may have moved its own before it could know.
  */
-bool mydev_rings_update_flags(struct mydev_device *dev)
+bool mydev_holders_tell(struct mydev_device *dev)
 {
 	const struct mydev_rx *rx = &dev->rx;
+	struct mydev_log *log = &dev->log;
 	struct mydev_client *client;
-	bool again = false, depth = false, stopped;
+	bool again = false, stopped;
 
-	if (!dev->nr_rings)
-		return false;
 	stopped = rx->state == MYDEV_STATE_RUNNING && !rx->in_flight;
-	if (stopped)
-		depth = mydev_holders_look(dev);
+	log->waited = 0;
+	/* It may go on by now, and then nobody may be waited for. */
+	if (stopped && mydev_rx_can_submit(dev, 1)) {
+		stopped = false;
+		again = true;
+	}
+	if (!stopped && !dev->nr_rings)
+		return again;
 	list_for_each_entry(client, &dev->clients, list) {
-		struct mydev_client_ring *ring = &client->ring;
 		u32 flags = 0;
 
-		if (client->mode != MYDEV_MODE_RING)
-			continue;
-		if (stopped && mydev_client_in_the_way(client, depth))
+		client->waited = stopped && mydev_client_in_the_way(client);
+		log->waited += client->waited;
+		if (client->waited)
 			flags |= MYDEV_RING_NEED_WAKEUP;
 		if (mydev_client_end(client) != -EAGAIN)
 			flags |= MYDEV_RING_ENDED;
-		again |= flags & ~ring->flags & MYDEV_RING_NEED_WAKEUP;
-		if (flags != ring->flags) {
-			/* Pairs with an acquire: the last entry is there. */
-			smp_store_release(&ring->page->flags, flags);
-		}
-		ring->flags = flags;
+		again |= client->mode == MYDEV_MODE_RING &&
+			 flags & ~client->ring.flags & MYDEV_RING_NEED_WAKEUP;
+		mydev_ring_set_flags(client, flags);
 	}
+	if (again)
+		log->waited = 0;
 	/* Pairs with the program's barrier between its cursor and the flags. */
 	smp_mb();
 	return again;
 }
-#else
-bool mydev_rings_update_flags(struct mydev_device *dev)
+EXPORT_SYMBOL_IF_KUNIT(mydev_holders_tell);
+
+/**
+ * mydev_client_moved() - note that the ring need not wait for a client any more
+ * @client: any client; its cursor may have moved on
+ */
+void mydev_client_moved(struct mydev_client *client)
 {
-	return false;
+	struct mydev_log *log = &client->dev->log;
+
+	if (!log->waited || !client->waited || mydev_client_in_the_way(client))
+		return;
+	client->waited = false;
+	log->waited--;
+	mydev_ring_set_flags(client,
+			     client->ring.flags & ~MYDEV_RING_NEED_WAKEUP);
 }
-#endif
+
+/**
+ * mydev_rx_may_go_on() - check whether it is worth a try to start a ring that has stopped
+ * @dev: the device
+ *
+ * While it is known to wait for somebody it is not: so that of many clients in its way
+ * only the last one to move on has all looked at.
+ *
+ * Return: true if it is; also where it has not stopped.
+ */
+bool mydev_rx_may_go_on(const struct mydev_device *dev)
+{
+	const struct mydev_pool *pool = &dev->pool;
+
+	if (!dev->log.waited)
+		return true;
+	/* What a reader has pinned may be free by now. */
+	return dev->log.dry &&
+	       (pool->nr_free || (pool->pack && pool->pack->refs == 1));
+}
+EXPORT_SYMBOL_IF_KUNIT(mydev_rx_may_go_on);
 
 /**
  * mydev_rx_starved() - tell clients that the ring waits for them
@@ -244,7 +292,7 @@ bool mydev_rings_update_flags(struct mydev_device *dev)
 void mydev_rx_starved(struct mydev_device *dev)
 {
 	mydev_sleepers_notify(dev);
-	mydev_rings_update_flags(dev);
+	mydev_holders_tell(dev);
 	mydev_rx_watch_block(dev);
 }
 
@@ -281,10 +329,10 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_clients_waiting);
 void mydev_clients_evict(struct mydev_device *dev)
 {
 	struct mydev_client *client, *victim = NULL;
-	bool depth = mydev_holders_look(dev);
 
+	mydev_holders_look(dev);
 	list_for_each_entry(client, &dev->clients, list) {
-		if (mydev_client_in_the_way(client, depth) &&
+		if (mydev_client_in_the_way(client) &&
 		    (!victim || client->cursor < victim->cursor))
 			victim = client;
 	}

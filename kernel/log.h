@@ -84,6 +84,10 @@ struct mydev_log_store {
  * @tail: position of the first one
  * @limit: no holder's cursor is before it; may be too low, see flow.c
  * @slowest: a holder that was there when that was looked up last, or NULL
+ * @waited: clients with @waited that the ring, which has stopped, waits for; 0 where that
+ *	is not known, or not so
+ * @dry: it has stopped for want of a buffer
+ * @deep: it has stopped as the depth of a client is used up
  */
 struct mydev_log {
 	struct mydev_log_store store;
@@ -91,6 +95,9 @@ struct mydev_log {
 	u64 tail;
 	u64 limit;
 	struct mydev_client *slowest;
+	unsigned int waited;
+	bool dry;
+	bool deep;
 };
 
 /**

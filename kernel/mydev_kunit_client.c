@@ -914,6 +914,71 @@ static void more_holders_less_room(struct kunit *test)
 	expect_identity(test, reader);
 }
 
+/* The ring stops; returns how many it waits for. */
+static unsigned int stop_for(struct kunit *test, u32 length)
+{
+	struct fixture *f = test->priv;
+	struct mydev_device *dev = &f->dev;
+	unsigned int waited;
+
+	while (receive(test, 'x', length))
+		;
+	spin_lock_irq(&dev->rx_lock);
+	mydev_holders_tell(dev);
+	waited = dev->log.waited;
+	KUNIT_EXPECT_EQ(test, mydev_rx_may_go_on(dev), !waited);
+	spin_unlock_irq(&dev->rx_lock);
+	return waited;
+}
+
+/* Of all that a ring waits for, only the last one that moves on has it look at all. */
+static void last_in_the_way_starts_the_ring(struct kunit *test)
+{
+	static const u32 lengths[] = { SIZE, 8 };
+	struct fixture *f = test->priv;
+	struct mydev_device *dev = &f->dev;
+	int i, j;
+
+	dev->rx.state = MYDEV_STATE_RUNNING;
+	for (i = 0; i < 3; i++)
+		mydev_client_demand(open_client(test, i));
+	for (j = 0; j < ARRAY_SIZE(lengths); j++) {
+		for (i = 0; i < 3; i++)
+			configure(test, f->clients[i], MYDEV_MODE_STREAM,
+				  MYDEV_POLICY_LOSSLESS, j ? 3 : 100);
+		KUNIT_EXPECT_EQ(test, stop_for(test, lengths[j]), 3);
+		KUNIT_EXPECT_EQ(test, dev->log.deep, j == 1);
+		read_all(test, f->clients[1]);
+		KUNIT_EXPECT_EQ(test, dev->log.waited, 2);
+		/* Half a packet is nothing. */
+		KUNIT_EXPECT_EQ(test, read_client(test, f->clients[0], 4), 4);
+		KUNIT_EXPECT_EQ(test, dev->log.waited, 2);
+		KUNIT_EXPECT_FALSE(test, mydev_rx_may_go_on(dev));
+		read_all(test, f->clients[0]);
+		KUNIT_EXPECT_EQ(test, dev->log.waited, 1);
+		read_all(test, f->clients[2]);
+		KUNIT_EXPECT_TRUE(test, mydev_rx_may_go_on(dev));
+		KUNIT_EXPECT_TRUE(test, receive(test, 'y', 8));
+		for (i = 0; i < 3; i++)
+			read_all(test, f->clients[i]);
+	}
+
+	/* Who holds no more, or is gone, is not waited for either. */
+	KUNIT_EXPECT_EQ(test, stop_for(test, 8), 3);
+	configure(test, f->clients[0], MYDEV_MODE_STREAM,
+		  MYDEV_POLICY_DROP_OLDEST, 3);
+	KUNIT_EXPECT_TRUE(test, mydev_rx_may_go_on(dev));
+	KUNIT_EXPECT_EQ(test, stop_for(test, 8), 2);
+	spin_lock_irq(&dev->rx_lock);
+	mydev_clients_evict(dev);
+	spin_unlock_irq(&dev->rx_lock);
+	KUNIT_EXPECT_TRUE(test, mydev_rx_may_go_on(dev));
+	KUNIT_EXPECT_EQ(test, stop_for(test, 8), 1);
+	close_client(test, f->clients[1]->evicted ? 2 : 1);
+	KUNIT_EXPECT_TRUE(test, mydev_rx_may_go_on(dev));
+	dev->rx.state = MYDEV_STATE_IDLE;
+}
+
 #if MYDEV_HAS_RING
 /* A program writes its cursor, and nobody is called. */
 static void ring_takes(struct mydev_client *client, u64 entries)
@@ -974,6 +1039,80 @@ static void rings_hold_by_their_cursor(struct kunit *test)
 	configure(test, ring, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 9);
 	KUNIT_EXPECT_EQ(test, ring->ring.error, 0);
 	expect_identity(test, ring);
+}
+
+/* A program that is waited for is told to call, and not any more once it has. */
+static void rings_are_told_to_call(struct kunit *test)
+{
+	struct mydev_client *ring = open_client(test, 0);
+	struct mydev_client *reader = open_client(test, 1);
+	struct mydev_device *dev = ring->dev;
+
+	dev->rx.state = MYDEV_STATE_RUNNING;
+	mydev_client_demand(reader);
+	mydev_client_demand(ring);
+	configure(test, ring, MYDEV_MODE_RING, MYDEV_POLICY_LOSSLESS, 2);
+	configure(test, reader, MYDEV_MODE_STREAM, MYDEV_POLICY_LOSSLESS, 2);
+	/* It may have moved on before it was told: that is looked at once more. */
+	KUNIT_EXPECT_EQ(test, stop_for(test, 8), 0);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(ring->ring.page->flags),
+			MYDEV_RING_NEED_WAKEUP);
+	KUNIT_EXPECT_EQ(test, stop_for(test, 8), 2);
+	KUNIT_EXPECT_EQ(test, mydev_ring_kick(ring), 0);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(ring->ring.page->flags),
+			MYDEV_RING_NEED_WAKEUP);
+	KUNIT_EXPECT_EQ(test, dev->log.waited, 2);
+	ring_takes(ring, 1);
+	KUNIT_EXPECT_EQ(test, mydev_ring_kick(ring), 0);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(ring->ring.page->flags), 0);
+	KUNIT_EXPECT_EQ(test, dev->log.waited, 1);
+	read_all(test, reader);
+	KUNIT_EXPECT_TRUE(test, mydev_rx_may_go_on(dev));
+
+	/* What moves while it is told is noticed, and the ring not stopped at all. */
+	while (receive(test, 'x', 8))
+		read_all(test, reader);
+	ring_takes(ring, 1);
+	spin_lock_irq(&dev->rx_lock);
+	KUNIT_EXPECT_TRUE(test, mydev_holders_tell(dev));
+	spin_unlock_irq(&dev->rx_lock);
+	KUNIT_EXPECT_EQ(test, dev->log.waited, 0);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(ring->ring.page->flags), 0);
+
+	/* Nonsense holds nobody up. */
+	while (receive(test, 'x', 8))
+		read_all(test, reader);
+	stop_for(test, 8);
+	KUNIT_EXPECT_EQ(test, stop_for(test, 8), 1);
+	ring_takes(ring, 1000);
+	KUNIT_EXPECT_EQ(test, mydev_ring_kick(ring), -EPROTO);
+	KUNIT_EXPECT_TRUE(test, mydev_rx_may_go_on(dev));
+	dev->rx.state = MYDEV_STATE_IDLE;
+}
+
+/* A program that sleeps below its watermark is woken when the tail passes it. */
+static void overtaken_ring_is_woken(struct kunit *test)
+{
+	struct mydev_client *ring = open_client(test, 0);
+	struct mydev_device *dev = ring->dev;
+	struct mydev_config config;
+	int i;
+
+	dev->rx.state = MYDEV_STATE_RUNNING;
+	dev->rx.in_flight = 1;
+	mydev_client_demand(ring);
+	mydev_client_get_config(ring, &config);
+	config.mode = MYDEV_MODE_RING;
+	config.policy = MYDEV_POLICY_DROP_OLDEST;
+	config.watermark = 1 << 30;
+	KUNIT_ASSERT_EQ(test, mydev_client_set_config(ring, &config), 0);
+	KUNIT_EXPECT_TRUE(test, receive(test, 0, SIZE));
+	KUNIT_EXPECT_EQ(test, mydev_client_poll(ring, EPOLLIN), 0);
+	for (i = 0; i < NR_BUFFERS; i++)
+		KUNIT_EXPECT_TRUE(test, receive(test, i, SIZE));
+	KUNIT_EXPECT_TRUE(test, mydev_client_poll(ring, EPOLLIN) & EPOLLIN);
+	dev->rx.in_flight = 0;
+	dev->rx.state = MYDEV_STATE_IDLE;
 }
 #endif
 
@@ -1070,8 +1209,11 @@ static struct kunit_case client_cases[] = {
 	KUNIT_CASE(wakes_once),
 	KUNIT_CASE(only_sleepers_are_woken),
 	KUNIT_CASE(more_holders_less_room),
+	KUNIT_CASE(last_in_the_way_starts_the_ring),
 #if MYDEV_HAS_RING
 	KUNIT_CASE(rings_hold_by_their_cursor),
+	KUNIT_CASE(rings_are_told_to_call),
+	KUNIT_CASE(overtaken_ring_is_woken),
 #endif
 	KUNIT_CASE(any_mixture_goes_on),
 	{}

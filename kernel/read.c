@@ -229,6 +229,7 @@ static void mydev_read_unpin(struct mydev_client *client,
 			mydev_buffer_put(&dev->pool, buf);
 	}
 	mydev_client_looked(client);
+	mydev_client_moved(client);
 	hungry = mydev_rx_needs_refill(dev);
 	spin_unlock_irq(&dev->rx_lock);
 
@@ -258,6 +259,7 @@ int mydev_ring_kick(struct mydev_client *client)
 	}
 	mydev_cursor_settle(client);
 	mydev_client_looked(client);
+	mydev_client_moved(client);
 	ret = mydev_client_end(client);
 	if (ret == -EAGAIN ||
 	    (!mydev_cursor_empty(client) && !client->ring.error))
@@ -269,6 +271,7 @@ int mydev_ring_kick(struct mydev_client *client)
 		mydev_rx_refill(dev);
 	return ret;
 }
+EXPORT_SYMBOL_IF_KUNIT(mydev_ring_kick);
 
 static bool mydev_read_is_done(const struct mydev_client *client)
 {

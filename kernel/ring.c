@@ -70,7 +70,7 @@ void mydev_ring_begin(struct mydev_client *client)
 	client->ring.flags = 0;
 	mydev_ring_store(client);
 	WRITE_ONCE(client->ring.page->flags, 0);
-	mydev_rings_update_flags(client->dev);
+	mydev_holders_tell(client->dev);
 }
 
 /**

@@ -18,6 +18,9 @@
 /* The first retry comes at once, the second after this, each next doubled. */
 #define MYDEV_RX_BACKOFF_MS 10
 
+/* Transfers that a refill submits, and looks at cursors that move meanwhile. */
+#define MYDEV_RX_MAX_ROUNDS 256
+
 /* The device, the interface or the host controller is on its way out. */
 static bool mydev_rx_is_leaving(int status)
 {
@@ -315,7 +318,7 @@ bool mydev_rx_needs_refill(struct mydev_device *dev)
 {
 	/* Without a free buffer, too: the log may have one that nobody needs. */
 	return dev->rx.state == MYDEV_STATE_RUNNING &&
-	       !list_empty(&dev->rx.idle);
+	       !list_empty(&dev->rx.idle) && mydev_rx_may_go_on(dev);
 }
 
 /**
@@ -330,6 +333,7 @@ void mydev_rx_refill(struct mydev_device *dev)
 {
 	struct mydev_rx *rx = &dev->rx;
 	struct mydev_transfer *transfer;
+	unsigned int rounds = MYDEV_RX_MAX_ROUNDS;
 	unsigned long flags;
 	bool again;
 
@@ -342,17 +346,20 @@ void mydev_rx_refill(struct mydev_device *dev)
 			list_del(&transfer->list);
 			if (rx->in_flight == 1) {
 				trace_mydev_start(dev);
-				mydev_rings_update_flags(dev);
+				mydev_holders_tell(dev);
 			}
 		} else {
 			rx->in_flight--;
 			/* A program may have given back before it could know. */
 			again = transfer && rx->state == MYDEV_STATE_RUNNING &&
-				!rx->in_flight && mydev_rings_update_flags(dev);
+				!rx->in_flight && mydev_holders_tell(dev);
 			transfer = NULL;
 		}
+		/* Programs that move again and again may keep the work busy, and nobody else. */
+		if (!--rounds && (transfer || again))
+			mydev_rx_queue_work(dev);
 		spin_unlock_irqrestore(&dev->rx_lock, flags);
 		if (transfer)
 			again = mydev_rx_submit(dev, transfer);
-	} while (again);
+	} while (again && rounds);
 }

@@ -55,7 +55,7 @@ void mydev_rx_unpause(struct mydev_device *dev, u32 event)
 		rx->error = 0;
 		if (rx->state == MYDEV_STATE_FAILED)
 			rx->state = MYDEV_STATE_RECOVERING;
-		mydev_rings_update_flags(dev);
+		mydev_holders_tell(dev);
 	}
 	if (!--rx->pauses && rx->users && !dev->gone)
 		mod_delayed_work(system_percpu_wq, &rx->work, 0);

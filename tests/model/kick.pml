@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A device that has stopped for programs in ring mode goes on when one gives back what it
- * holds: mydev_rings_update_flags() and mydev_rx_refill() in kernel/, step 5 of
+ * holds: mydev_holders_tell() and mydev_rx_refill() in kernel/, step 5 of
  * struct mydev_ring in uapi/linux/mydev.h.
  *
  * Stores wait in a buffer of their side, and reach memory at any later time, or at a full
@@ -15,6 +15,10 @@
  *   NO_PROGRAM_BARRIER  between its cursor and its look at the flags
  *   NO_KERNEL_BARRIER   between the flags and its look at the cursors
  *   LOOK_ONCE	         no further look at the cursors behind the flags
+ *   KEEP_COUNT	         of who is waited for, also where that further look is to come
+ *   LOOK_TWICE	         tell by other cursors than those by which it has stopped
+ *
+ * DRY: the ring has stopped for want of a buffer, and not as a depth is used up.
  */
 #define PROGRAMS 2
 #define ENTRIES  3
@@ -25,7 +29,7 @@ byte cursor[PROGRAMS];		/* as memory has it */
 byte stored[PROGRAMS];		/* as the program has it */
 bool flag[PROGRAMS];		/* MYDEV_RING_NEED_WAKEUP, in memory */
 chan flags[PROGRAMS] = [3] of { bool };	/* on the way there */
-byte calls;			/* MYDEV_IOC_SYNC */
+byte calls[PROGRAMS];		/* MYDEV_IOC_SYNC */
 
 active [PROGRAMS] proctype program()
 {
@@ -45,7 +49,7 @@ active [PROGRAMS] proctype program()
 		:: wanted ->
 			/* A system call, which looks at what this processor has stored. */
 			cursor[me] == stored[me];
-			calls++
+			calls[me]++
 		:: else
 		fi
 	:: else -> break
@@ -79,8 +83,12 @@ inline look()
 	least = (seen[0] < seen[1] -> seen[0] : seen[1])
 }
 
-/* mydev_client_in_the_way(): it is the furthest behind, or lets nothing more come. */
-#define IN_THE_WAY(i) (seen[i] == least || head - seen[i] >= DEPTH)
+/* mydev_client_in_the_way() */
+#ifdef DRY
+#define IN_THE_WAY(i) (seen[i] == least)
+#else
+#define IN_THE_WAY(i) (head - seen[i] >= DEPTH)
+#endif
 
 inline update(i, want)
 {
@@ -90,22 +98,65 @@ inline update(i, want)
 		again = again || want;
 		told[i] = want
 	:: else
-	fi
+	fi;
+	waited = waited + want
 }
 
-/* mydev_rings_update_flags() */
-inline update_flags(stopped)
+/* mydev_rx_can_submit(), once it was false: of the programs, it looks at the slowest. */
+inline look_again()
+{
+#ifdef DRY
+	if
+	:: seen[0] == least && cursor[0] != seen[0] -> look()
+	:: seen[1] == least && cursor[1] != seen[1] -> look()
+	:: else
+	fi
+#else
+	look()
+#endif
+}
+
+/* mydev_holders_tell() */
+inline tell()
 {
 	again = false;
+	waited = 0;
+#ifndef LOOK_TWICE
 	if
-	:: stopped -> look()
+	:: stopped ->
+		look_again();
+		again = head - least < DEPTH;
+		stopped = !again
 	:: else
 	fi;
+#else
+	look();
+#endif
 	update(0, (stopped && IN_THE_WAY(0)));
 	update(1, (stopped && IN_THE_WAY(1)));
+#ifndef KEEP_COUNT
+	if
+	:: again -> waited = 0
+	:: else
+	fi;
+#endif
 #ifndef NO_KERNEL_BARRIER
 	empty(flags[0]) && empty(flags[1])
 #endif
+}
+
+/* mydev_client_moved(), in a call */
+inline moved(i)
+{
+	calls[i]--;
+	seen[i] = cursor[i];
+	if
+	:: waited && told[i] && !IN_THE_WAY(i) ->
+		flags[i] ! false;
+		told[i] = false;
+		waited--
+	:: else
+	fi
 }
 
 active proctype kernel()
@@ -114,25 +165,37 @@ active proctype kernel()
 	byte least;
 	bool told[PROGRAMS];
 	bool again;
+	byte waited;
+	bool stopped;
 
 	do
 	:: head < ENTRIES ->
 		look();
 		if
 		:: head - least < DEPTH ->
-			update_flags(false);
+			stopped = false;
+			tell();
 			head++
 		:: else ->
-			update_flags(true);
+			stopped = true;
+			tell();
 #ifdef LOOK_ONCE
 			again = false;
 #endif
-			if
-			:: again
-			:: !again ->
+			/* mydev_rx_may_go_on() */
+			do
+			:: again && !waited -> break
+			:: else ->
 				/* The ring is stopped; only a call makes it go on. */
-				atomic { calls -> calls-- }
-			fi
+				if
+				:: atomic { calls[0] -> moved(0) }
+				:: atomic { calls[1] -> moved(1) }
+				fi;
+				if
+				:: !waited -> break
+				:: else
+				fi
+			od
 		fi
 	:: else -> break
 	od

@@ -162,12 +162,12 @@ void mydev_rx_refill(struct mydev_device *dev)
 				break;
 			in_flight[rx->in_flight++] = buf;
 			if (rx->in_flight == 1)
-				mydev_rings_update_flags(dev);
+				mydev_holders_tell(dev);
 		}
 		if (!rx->in_flight) {
 			stops++;
 			mydev_rx_starved(dev);
-			again = mydev_rings_update_flags(dev);
+			again = mydev_holders_tell(dev);
 		}
 		spin_unlock_irq(&dev->rx_lock);
 	} while (again);
