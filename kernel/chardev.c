@@ -102,10 +102,14 @@ __poll_t mydev_client_poll(struct mydev_client *client, __poll_t how)
 	 */
 	each = (how & EPOLLEXCLUSIVE) ||
 	       (how & (EPOLLET | EPOLLONESHOT)) == EPOLLET;
-	/* A program that waits has given back what it will. */
-	if (READ_ONCE(client->mode) == MYDEV_MODE_RING)
-		mydev_ring_kick(client);
 	spin_lock_irq(&dev->rx_lock);
+	/* A program that waits has given back what it will: a ring that runs dry may go on. */
+	if (client->mode == MYDEV_MODE_RING &&
+	    dev->rx.in_flight < dev->rx.nr / 2) {
+		spin_unlock_irq(&dev->rx_lock);
+		mydev_ring_kick(client);
+		spin_lock_irq(&dev->rx_lock);
+	}
 	if (client->subscriber && mydev_client_should_wake(client))
 		events |= MYDEV_POLL_IN;
 	/* A poll for room alone is no look at the data. */
@@ -129,7 +133,8 @@ static __poll_t mydev_poll(struct file *file, poll_table *wait)
 
 	/* First on the queue, then the look: no wake-up falls in between. */
 	poll_wait(file, &client->wait, wait);
-	if (client->writer)
+	/* Of its own errors it is told on its own queue. */
+	if (client->writer && (how & (EPOLLOUT | EPOLLWRNORM)))
 		poll_wait(file, &client->dev->tx.wait, wait);
 	if (how & MYDEV_POLL_IN)
 		mydev_client_demand(client);

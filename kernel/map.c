@@ -22,7 +22,7 @@
 #define MYDEV_MAP_RING 0x2000000000ULL
 
 /* Pages that one fault maps. */
-#define MYDEV_MAP_AROUND 64
+#define MYDEV_MAP_AROUND 32
 
 /* Of the file system below, "mydv". */
 #define MYDEV_FS_MAGIC 0x6d796476
@@ -151,9 +151,12 @@ static vm_fault_t mydev_map_around(struct mydev_client *client,
 	unsigned long address = vmf->address & PAGE_MASK;
 	struct vm_area_struct *vma = vmf->vma;
 	vm_fault_t ret = VM_FAULT_NOPAGE;
-	unsigned int i;
+	/* What follows the page with head and tail need not be next. */
+	unsigned int i, nr = vmf->pgoff == MYDEV_MAP_LOG >> PAGE_SHIFT
+				     ? 1
+				     : MYDEV_MAP_AROUND;
 
-	for (i = 0; i < MYDEV_MAP_AROUND && address < vma->vm_end; i++) {
+	for (i = 0; i < nr && address < vma->vm_end; i++) {
 		struct page *page = mydev_map_page(client, vmf->pgoff + i);
 
 		ret = VM_FAULT_SIGBUS;

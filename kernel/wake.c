@@ -85,7 +85,8 @@ void mydev_client_arm(struct mydev_client *client, bool each)
 {
 	if (client->revoked)
 		return;
-	list_move_tail(&client->wake.list, &client->dev->sleepers);
+	if (client->wake.woken || list_empty(&client->wake.list))
+		list_move_tail(&client->wake.list, &client->dev->sleepers);
 	client->wake.woken = false;
 	client->wake.each |= each;
 	mydev_client_start_timer(client);
@@ -126,7 +127,7 @@ void mydev_client_looked(struct mydev_client *client)
  * @client: a subscriber
  *
  * Context: process context; takes rx_lock. The caller may sleep on the answer.
- * Return: true if it would.
+ * Return: true if it would, or was going to when somebody was woken for it.
  */
 bool mydev_client_ready(struct mydev_client *client)
 {
@@ -134,7 +135,9 @@ bool mydev_client_ready(struct mydev_client *client)
 	bool ready;
 
 	spin_lock_irq(&dev->rx_lock);
+	/* Where another reader was faster, the caller waits again. */
 	ready = client->mode == MYDEV_MODE_RING ||
+		(client->wake.woken && client->watermark <= 1) ||
 		mydev_client_should_wake(client);
 	if (ready)
 		mydev_client_looked(client);
