@@ -99,13 +99,12 @@ static void set_log_entries(uint32_t entries)
 
 /* --- where to --------------------------------------------------------------------- */
 
-static void late_joiner(void **state)
+TEST(late_joiner)
 {
 	struct past p = past_of(100, "100-3000");
 	int late = node_open(O_RDONLY);
 	struct mydev_stats s = stats_of(late);
 
-	(void)state;
 	assert_true(info_of(late).features & MYDEV_FEATURE_REWIND);
 	assert_int_equal(s.client_packets, 0);
 	/* Without anybody who reads, too, and before this one asks for data. */
@@ -123,12 +122,11 @@ static void late_joiner(void **state)
 	assert_true(identity_holds(&s));
 }
 
-static void by_sequence(void **state)
+TEST(by_sequence)
 {
 	static const uint64_t places[] = { 0, 59, 17, 1, 58, 60 };
 	struct past p = past_of(60, "100-3000");
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		uint64_t place = places[i];
 
@@ -151,14 +149,13 @@ static void note_time(const struct mydev_packet_header *header, void *arg)
 		*(*next)++ = header->timestamp_ns;
 }
 
-static void by_time(void **state)
+TEST(by_time)
 {
 	struct past p = past_of(5, "1000");
 	uint64_t times[10] = { 0 }, *next = times, mark;
 	struct records r;
 	int i;
 
-	(void)state;
 	let_pass(0.01);
 	mark = monotonic_ns();
 	feed(5, "1000");
@@ -189,13 +186,12 @@ static void by_time(void **state)
 	assert_int_equal(stats_of(p.fd).client_queued_packets, 0);
 }
 
-static void forward(void **state)
+TEST(forward)
 {
 	struct past p = past_of(0, "1000");
 	struct mydev_stats s;
 	struct verifier v;
 
-	(void)state;
 	ask(p.fd);
 	feed(50, "1000");
 	verify_from(&v, p.counter);
@@ -209,12 +205,11 @@ static void forward(void **state)
 	take_from(&p, p.fd, 40, 10);
 }
 
-static void partly_read(void **state)
+TEST(partly_read)
 {
 	struct past p = past_of(10, "1000");
 	struct mydev_stats s;
 
-	(void)state;
 	go_to_oldest(p.fd);
 	assert_int_equal(read(p.fd, buf, 500), 500);
 	assert_int_equal(go_to(p.fd, MYDEV_REWIND_SEQUENCE, p.sequence), p.sequence);
@@ -244,13 +239,12 @@ static void partly_read(void **state)
 }
 
 /* In the log of 512 there are the last 512; what is gone is left out. */
-static void as_far_as_it_is_there(void **state)
+TEST(as_far_as_it_is_there)
 {
 	struct mydev_stats s;
 	struct past p;
 	uint64_t first;
 
-	(void)state;
 	set_log_entries(512);
 	p = past_of(3000, "100-1000");
 	first = go_to_oldest(p.fd) - p.sequence;
@@ -262,25 +256,23 @@ static void as_far_as_it_is_there(void **state)
 	assert_int_equal(s.client_queued_packets, 3000 - first);
 }
 
-static void gone_with_the_last(void **state)
+TEST(gone_with_the_last)
 {
 	struct past p = past_of(20, "1000");
 	int fd;
 
-	(void)state;
 	close(p.fd);
 	fd = node_open(O_RDONLY);
 	assert_int_equal(go_to_oldest(fd), p.sequence + 20);
 	take_from(&p, fd, 20, 0);
 }
 
-static void events_again(void **state)
+TEST(events_again)
 {
 	struct past p = past_of(3, "1000");
 	struct records r;
 	int late;
 
-	(void)state;
 	configure(p.fd, .mode = MYDEV_MODE_PACKET);
 	sim_do("stall");
 	feed(3, "1000");
@@ -303,19 +295,47 @@ static void events_again(void **state)
 	assert_int_equal(r.events, 0);
 }
 
+/* More of them in a row than are skipped at a look. */
+TEST(many_old_events)
+{
+	struct past p = past_of(3, "1000");
+	struct records r;
+	int late;
+
+	configure(p.fd, .mode = MYDEV_MODE_PACKET);
+	for (unsigned int i = 1; i <= 30; i++) {
+		sim_do("stall");
+		await(stats_of(p.fd).stalls == i);
+		await(state_is("running"));
+	}
+	feed(3, "1000");
+	await_queued(p.fd, 3);
+	late = node_open(O_RDONLY);
+	configure(late, .mode = MYDEV_MODE_PACKET);
+	go_to_oldest(late);
+	records_from(&r, p.counter, p.sequence);
+	assert_null(drain_records(late, &r));
+	assert_int_equal(r.packets, 6);
+	assert_int_equal(r.events, 0);
+	assert_int_equal(go_to_oldest(p.fd), p.sequence);
+	records_from(&r, p.counter, p.sequence);
+	assert_null(drain_records(p.fd, &r));
+	assert_int_equal(r.packets, 6);
+	assert_int_equal(r.events, 30);
+}
+
 /* --- policies --------------------------------------------------------------------- */
 
 #define DEPTH 8
 
 /* What it goes back to is more than its depth, and does not hold anybody up. */
-static void lossless_goes_back(void **state)
+TEST(lossless_goes_back)
 {
 	struct past p = past_of(0, "1000");
 	struct mydev_stats s;
 	struct verifier v;
 	int fast = node_open(O_RDONLY);
 
-	(void)state;
 	configure(p.fd, .queue_depth = DEPTH);
 	ask(p.fd);
 	verify_from(&v, p.counter);
@@ -342,14 +362,13 @@ static void lossless_goes_back(void **state)
 }
 
 /* Also what is on its way then has its room, and takes none from it. */
-static void lossless_in_a_full_log(void **state)
+TEST(lossless_in_a_full_log)
 {
 	struct mydev_stats s;
 	struct verifier v;
 	struct past p;
 	uint64_t first;
 
-	(void)state;
 	set_log_entries(512);
 	p = past_of(2000, "1000");
 	feed_forever("1000");
@@ -364,13 +383,12 @@ static void lossless_in_a_full_log(void **state)
 }
 
 /* A ring that waits for a client which then goes on goes on as well. */
-static void stopped_ring_goes_on(void **state)
+TEST(stopped_ring_goes_on)
 {
 	struct past p = past_of(0, "1000");
 	struct verifier v;
 	uint64_t next;
 
-	(void)state;
 	configure(p.fd, .queue_depth = DEPTH);
 	ask(p.fd);
 	feed(1000, "1000");
@@ -381,7 +399,7 @@ static void stopped_ring_goes_on(void **state)
 	assert_int_equal(stats_of(p.fd).client_lost_packets, 0);
 }
 
-static void drop_oldest_after(void **state)
+TEST(drop_oldest_after)
 {
 	struct past p = past_of(50, "1000");
 	int fast = node_open(O_RDONLY);
@@ -389,7 +407,6 @@ static void drop_oldest_after(void **state)
 	struct verifier v;
 	struct records r;
 
-	(void)state;
 	configure(p.fd, .mode = MYDEV_MODE_PACKET, .policy = MYDEV_POLICY_DROP_OLDEST,
 		  .queue_depth = DEPTH);
 	assert_int_equal(go_to_oldest(p.fd), p.sequence);
@@ -414,7 +431,7 @@ static void drop_oldest_after(void **state)
 	assert_int_equal(r.packets, DEPTH);
 }
 
-static void drop_newest_after(void **state)
+TEST(drop_newest_after)
 {
 	struct past p = past_of(50, "1000");
 	int fast = node_open(O_RDONLY);
@@ -422,7 +439,6 @@ static void drop_newest_after(void **state)
 	struct verifier v;
 	struct records r;
 
-	(void)state;
 	configure(p.fd, .mode = MYDEV_MODE_PACKET, .policy = MYDEV_POLICY_DROP_NEWEST,
 		  .queue_depth = DEPTH);
 	assert_int_equal(go_to_oldest(p.fd), p.sequence);
@@ -445,7 +461,7 @@ static void drop_newest_after(void **state)
 }
 
 /* What was lost and not told is not lost; what was told stays so. */
-static void back_before_a_gap(void **state)
+TEST(back_before_a_gap)
 {
 	struct past p = past_of(0, "1000");
 	int fast = node_open(O_RDONLY);
@@ -453,7 +469,6 @@ static void back_before_a_gap(void **state)
 	struct verifier v;
 	struct records r;
 
-	(void)state;
 	configure(p.fd, .mode = MYDEV_MODE_PACKET, .policy = MYDEV_POLICY_DROP_OLDEST,
 		  .queue_depth = DEPTH);
 	ask(p.fd);
@@ -482,7 +497,7 @@ static void back_before_a_gap(void **state)
 	assert_int_equal(r.gaps, 0);
 }
 
-static void any_order(void **state)
+TEST(any_order)
 {
 	static const uint32_t policies[] = { MYDEV_POLICY_LOSSLESS, MYDEV_POLICY_DROP_OLDEST,
 					     MYDEV_POLICY_DROP_NEWEST };
@@ -490,7 +505,6 @@ static void any_order(void **state)
 	int fast = node_open(O_RDONLY | O_NONBLOCK);
 	uint64_t x = test_seed(), sent;
 
-	(void)state;
 	for (int i = 0; i < 600; i++) {
 		uint64_t chance = random_next(&x), to;
 		struct mydev_stats s;
@@ -534,7 +548,7 @@ static void any_order(void **state)
 
 /* --- ring mode -------------------------------------------------------------------- */
 
-static void ring_finds_its_place(void **state)
+TEST(ring_finds_its_place)
 {
 	struct past p = past_of(60, "100-3000");
 	struct mydev_stats s;
@@ -542,7 +556,6 @@ static void ring_finds_its_place(void **state)
 	struct rings r;
 	int late = node_open(O_RDWR);
 
-	(void)state;
 	ring_open(&r, late);
 	assert_true(ring_is_empty(&r));
 	assert_int_equal(go_to_oldest(late), p.sequence);
@@ -570,7 +583,7 @@ static void ring_finds_its_place(void **state)
 	ring_close(&r);
 }
 
-static void ring_by_time(void **state)
+TEST(ring_by_time)
 {
 	struct past p = past_of(5, "1000");
 	struct records records;
@@ -578,7 +591,6 @@ static void ring_by_time(void **state)
 	uint64_t mark;
 	struct rings r;
 
-	(void)state;
 	ring_open(&r, p.fd);
 	let_pass(0.01);
 	mark = monotonic_ns();
@@ -598,14 +610,13 @@ static void ring_by_time(void **state)
 }
 
 /* The kernel does not take its own place for a cursor that went back. */
-static void ring_goes_on(void **state)
+TEST(ring_goes_on)
 {
 	struct past p = past_of(0, "1000");
 	struct records records;
 	struct mydev_stats s;
 	struct rings r;
 
-	(void)state;
 	configure(p.fd, .queue_depth = 64);
 	ring_open(&r, p.fd);
 	ask(p.fd);
@@ -633,9 +644,27 @@ static void ring_goes_on(void **state)
 	take_from(&p, p.fd, 600, 400);
 }
 
+/* A program that has put nonsense into its ring begins anew in another mode only. */
+TEST(ring_is_broken)
+{
+	struct past p = past_of(20, "1000");
+	uint64_t sequence = 7;
+	struct rings r;
+
+	ring_open(&r, p.fd);
+	r.ring->cursor += 1000;
+	assert_int_equal(try_sync(p.fd), EPROTO);
+	assert_int_equal(try_rewind(p.fd, MYDEV_REWIND_OLDEST, 0, &sequence), EPROTO);
+	assert_int_equal(sequence, 7);
+	ring_close(&r);
+	configure(p.fd, .mode = MYDEV_MODE_STREAM);
+	assert_int_equal(go_to_oldest(p.fd), p.sequence);
+	take_from(&p, p.fd, 0, 20);
+}
+
 /* --- refusals --------------------------------------------------------------------- */
 
-static void bad_arguments(void **state)
+TEST(bad_arguments)
 {
 	struct past p = past_of(3, "1000");
 	struct {
@@ -645,7 +674,6 @@ static void bad_arguments(void **state)
 	uint64_t sequence = 7;
 	int writer = node_open(O_WRONLY);
 
-	(void)state;
 	assert_int_equal(try_rewind(p.fd, MYDEV_REWIND_OLDEST, 1, &sequence), EINVAL);
 	assert_int_equal(try_rewind(p.fd, 3, 0, &sequence), EOPNOTSUPP);
 	assert_int_equal(try_rewind(p.fd, UINT32_MAX, 1, &sequence), EOPNOTSUPP);
@@ -659,13 +687,12 @@ static void bad_arguments(void **state)
 	take_from(&p, p.fd, 3, 0);
 }
 
-static void revoked(void **state)
+TEST(revoked)
 {
 	struct past p = past_of(3, "1000");
 	struct mydev_select select = { .size = sizeof(select) };
 	uint64_t sequence;
 
-	(void)state;
 	assert_return_code(ioctl(p.fd, MYDEV_IOC_REVOKE, &select), errno);
 	assert_int_equal(try_rewind(p.fd, MYDEV_REWIND_OLDEST, 0, &sequence), ESTALE);
 	set_nonblock(p.fd, true);
@@ -677,13 +704,12 @@ static int reads_some(void *arg)
 	return read(*(int *)arg, buf, 1000) == 1000 ? 0 : 1;
 }
 
-static void being_read(void **state)
+TEST(being_read)
 {
 	struct past p = past_of(3, "1000");
 	uint64_t sequence;
 	pid_t reader = spawn(reads_some, &p.fd);
 
-	(void)state;
 	await_sleeping(reader);
 	assert_int_equal(try_rewind(p.fd, MYDEV_REWIND_OLDEST, 0, &sequence), EBUSY);
 	/* It reads what comes next, and nothing else. */
@@ -695,12 +721,11 @@ static void being_read(void **state)
 }
 
 /* What is there after an unplug can be read again. */
-static void unplugged(void **state)
+TEST(unplugged)
 {
 	struct past p = past_of(20, "1000");
 	struct verifier v;
 
-	(void)state;
 	unplug();
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(go_to(p.fd, MYDEV_REWIND_SEQUENCE, p.sequence + 5),
@@ -715,35 +740,44 @@ static void unplugged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PROMISE_DEFAULTS("oldest: who comes late gets the past, every byte", late_joiner),
-		PROMISE_DEFAULTS("by number: from that packet on, or the nearest", by_sequence),
-		PROMISE_DEFAULTS("by time: from the first that came since", by_time),
-		PROMISE_DEFAULTS("forward: what is left out is not lost", forward),
-		PROMISE_DEFAULTS("a packet that was read in part is read anew", partly_read),
-		PROMISE_DEFAULTS("what is not there any more is left out", as_far_as_it_is_there),
-		PROMISE_DEFAULTS("the past is gone with the last close", gone_with_the_last),
-		PROMISE_DEFAULTS("events come again, but not to who was not there", events_again),
-		PROMISE_DEFAULTS("lossless: goes back further than its depth, and loses nothing",
-				 lossless_goes_back),
-		PROMISE_DEFAULTS("lossless: goes back in a full log, and loses nothing",
-				 lossless_in_a_full_log),
-		PROMISE_DEFAULTS("a stopped ring goes on with a client that goes on",
-				 stopped_ring_goes_on),
-		PROMISE_DEFAULTS("drop-oldest: its depth counts from where it went back",
-				 drop_oldest_after),
-		PROMISE_DEFAULTS("drop-newest: the same", drop_newest_after),
-		PROMISE_DEFAULTS("back before a gap: one that was not told is none",
-				 back_before_a_gap),
-		PROMISE_DEFAULTS("any order: packets are read, lost or queued, at any time",
-				 any_order),
-		PROMISE_RING("ring mode: the program finds its place, and the past",
-			     ring_finds_its_place),
-		PROMISE_RING("ring mode: by time", ring_by_time),
-		PROMISE_RING("ring mode: back again and again, and on", ring_goes_on),
-		PROMISE_DEFAULTS("bad arguments: each its errno, and nothing moves", bad_arguments),
-		PROMISE_DEFAULTS("revoked: ESTALE", revoked),
-		PROMISE_DEFAULTS("EBUSY while a read() is under way", being_read),
-		PROMISE_DEFAULTS("after an unplug: what came is read again", unplugged),
+		PROMISE("oldest: who comes late gets the past, every byte", late_joiner,
+			fresh_defaults),
+		PROMISE("by number: from that packet on, or the nearest", by_sequence,
+			fresh_defaults),
+		PROMISE("by time: from the first that came since", by_time, fresh_defaults),
+		PROMISE("forward: what is left out is not lost", forward, fresh_defaults),
+		PROMISE("a packet that was read in part is read anew", partly_read, fresh_defaults),
+		PROMISE("what is not there any more is left out", as_far_as_it_is_there,
+			fresh_defaults),
+		PROMISE("the past is gone with the last close", gone_with_the_last, fresh_defaults),
+		PROMISE("events come again, but not to who was not there", events_again,
+			fresh_defaults),
+		PROMISE("many events in a row that one is not told", many_old_events,
+			fresh_defaults),
+		PROMISE("lossless: goes back further than its depth, and loses nothing",
+			lossless_goes_back, fresh_defaults),
+		PROMISE("lossless: goes back in a full log, and loses nothing",
+			lossless_in_a_full_log, fresh_defaults),
+		PROMISE("a stopped ring goes on with a client that goes on", stopped_ring_goes_on,
+			fresh_defaults),
+		PROMISE("drop-oldest: its depth counts from where it went back", drop_oldest_after,
+			fresh_defaults),
+		PROMISE("drop-newest: the same", drop_newest_after, fresh_defaults),
+		PROMISE("back before a gap: one that was not told is none", back_before_a_gap,
+			fresh_defaults),
+		PROMISE("any order: packets are read, lost or queued, at any time", any_order,
+			fresh_defaults),
+		PROMISE("ring mode: the program finds its place, and the past",
+			ring_finds_its_place, fresh_rings),
+		PROMISE("ring mode: by time", ring_by_time, fresh_rings),
+		PROMISE("ring mode: back again and again, and on", ring_goes_on, fresh_rings),
+		PROMISE("ring mode: one that is broken stays where it is, EPROTO", ring_is_broken,
+			fresh_rings),
+		PROMISE("bad arguments: each its errno, and nothing moves", bad_arguments,
+			fresh_defaults),
+		PROMISE("revoked: ESTALE", revoked, fresh_defaults),
+		PROMISE("EBUSY while a read() is under way", being_read, fresh_defaults),
+		PROMISE("after an unplug: what came is read again", unplugged, fresh_defaults),
 	};
 
 	return run_promises(tests);
