@@ -71,7 +71,7 @@ clients_mydev() {
 	echo 0 >"/sys/class/mydev/${NODE##*/}/block_timeout_ms"
 	for nr in "${CLIENTS[@]}"; do
 		measure "mydev read" "$nr" "$BIN/node-io" --clients "$nr" read $NODE 64K "$(total_for "$nr")"
-		measure "mydev ring" "$nr" "$BIN/ring-read" --clients "$nr" $NODE 128M
+		measure "mydev ring" "$nr" "$BIN/ring-read" --clients "$nr" $NODE 512M
 	done
 }
 
