@@ -40,7 +40,7 @@ static char *ids;
 module_param(ids, charp, 0444);
 MODULE_PARM_DESC(
 	ids,
-	"More devices to bind: VVVV:PPPP[:IF],... in hexadecimal, IF is the interface number");
+	"More devices to bind: VVVV:PPPP[:IF][ bcd=LLLL-HHHH][ class=CC/SS/PP][ serial=TEXT],... in hexadecimal, IF is the interface number, a * ends a TEXT that goes on");
 
 static void mydev_device_release(struct device *device)
 {
@@ -147,6 +147,22 @@ static void mydev_device_stop(struct mydev_device *dev)
 	mydev_rx_shutdown(dev);
 }
 
+/* usbcore has matched the first entry for all but the serial number. */
+static bool mydev_is_ours(struct usb_interface *intf,
+			  const struct usb_device_id *id)
+{
+	const char *serial = interface_to_usbdev(intf)->serial;
+
+	if (mydev_ids_serial_matches(id, serial))
+		return true;
+	for (id = mydev_ids; id->match_flags; id++) {
+		if (usb_match_one_id(intf, id) &&
+		    mydev_ids_serial_matches(id, serial))
+			return true;
+	}
+	return false;
+}
+
 static int mydev_probe(struct usb_interface *intf,
 		       const struct usb_device_id *id)
 {
@@ -154,6 +170,9 @@ static int mydev_probe(struct usb_interface *intf,
 	bool has_in, has_out;
 	int ret;
 
+	/* It is left to the next driver. */
+	if (!mydev_is_ours(intf, id))
+		return -ENODEV;
 	ret = mydev_check_altsettings(intf, &has_in, &has_out);
 	if (ret)
 		return ret;

@@ -250,6 +250,8 @@ static inline bool mydev_urb_check(struct urb *urb, bool cut)
 /* ids.c */
 int mydev_ids_parse(const char *ids, struct usb_device_id *table,
 		    unsigned int max);
+bool mydev_ids_serial_matches(const struct usb_device_id *id,
+			      const char *serial);
 
 /* device.c */
 void mydev_rx_queue_work(struct mydev_device *dev);

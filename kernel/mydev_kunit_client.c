@@ -4,6 +4,7 @@
  * references of buffers, and who loses what when the pool runs dry.
  */
 #include <linux/poll.h>
+#include <linux/prandom.h>
 
 #include "mydev_kunit.h"
 
@@ -34,6 +35,87 @@ static void ids_good(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, table[2].idProduct, 0xffff);
 }
 
+/* Everything that a text is matched by, for one interface or another. */
+static void ids_conditions(struct kunit *test)
+{
+	struct usb_device_id table[4] = {};
+
+	KUNIT_ASSERT_EQ(test,
+			mydev_ids_parse(" 0x1209:0X000a:0x1  bcd=0x100-1ff ,\t"
+					"1:2 class=ff serial=A1* bcd=3,"
+					"3:4 class=fe/2/0x1,5:6 class=1/2, \n",
+					table, 4),
+			4);
+	KUNIT_EXPECT_EQ(test, table[0].idVendor, 0x1209);
+	KUNIT_EXPECT_EQ(test, table[0].idProduct, 0x000a);
+	KUNIT_EXPECT_EQ(test, table[0].bInterfaceNumber, 1);
+	KUNIT_EXPECT_EQ(test, table[0].bcdDevice_lo, 0x100);
+	KUNIT_EXPECT_EQ(test, table[0].bcdDevice_hi, 0x1ff);
+	KUNIT_EXPECT_EQ(test, table[0].match_flags,
+			USB_DEVICE_ID_MATCH_DEVICE |
+				USB_DEVICE_ID_MATCH_INT_NUMBER |
+				USB_DEVICE_ID_MATCH_DEV_RANGE);
+	KUNIT_EXPECT_TRUE(test, mydev_ids_serial_matches(&table[0], NULL));
+	KUNIT_EXPECT_EQ(test, table[1].bInterfaceClass, 0xff);
+	KUNIT_EXPECT_EQ(test, table[1].bcdDevice_lo, 3);
+	KUNIT_EXPECT_EQ(test, table[1].bcdDevice_hi, 3);
+	KUNIT_EXPECT_EQ(test, table[1].match_flags,
+			USB_DEVICE_ID_MATCH_DEVICE |
+				USB_DEVICE_ID_MATCH_INT_CLASS |
+				USB_DEVICE_ID_MATCH_DEV_RANGE);
+	KUNIT_EXPECT_EQ(test, table[2].bInterfaceClass, 0xfe);
+	KUNIT_EXPECT_EQ(test, table[2].bInterfaceSubClass, 2);
+	KUNIT_EXPECT_EQ(test, table[2].bInterfaceProtocol, 1);
+	KUNIT_EXPECT_EQ(test, table[2].match_flags,
+			USB_DEVICE_ID_MATCH_DEVICE |
+				USB_DEVICE_ID_MATCH_INT_INFO);
+	KUNIT_EXPECT_EQ(test, table[3].match_flags,
+			USB_DEVICE_ID_MATCH_DEVICE |
+				USB_DEVICE_ID_MATCH_INT_CLASS |
+				USB_DEVICE_ID_MATCH_INT_SUBCLASS);
+	KUNIT_EXPECT_EQ(test, mydev_ids_parse("1:2,", table, 1), 1);
+}
+
+static void ids_serials(struct kunit *test)
+{
+	static const struct {
+		const char *ids;
+		const char *serial;
+		bool matches;
+	} cases[] = {
+		{ "1:2", NULL, true },
+		{ "1:2", "A", true },
+		{ "1:2 serial=A1", "A1", true },
+		{ "1:2 serial=A1\n", "A1", true },
+		{ "1:2 serial=A1 bcd=1", "A1", true },
+		{ "1:2 serial=A1,3:4", "A1", true },
+		{ "1:2 serial=A1", "A12", false },
+		{ "1:2 serial=A1", "A", false },
+		{ "1:2 serial=A1", "", false },
+		{ "1:2 serial=A1", NULL, false },
+		{ "1:2 serial=A1*", "A1", true },
+		{ "1:2 serial=A1*", "A12", true },
+		{ "1:2 serial=A1* bcd=1", "A12", true },
+		{ "1:2 serial=A1*", "A", false },
+		{ "1:2 serial=A1*", "B12", false },
+		{ "1:2 serial=*", "A", true },
+		{ "1:2 serial=*", "", true },
+		{ "1:2 serial=*", NULL, false },
+	};
+	struct usb_device_id table[2];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		KUNIT_ASSERT_GT(test, mydev_ids_parse(cases[i].ids, table, 2),
+				0);
+		KUNIT_EXPECT_EQ_MSG(test,
+				    mydev_ids_serial_matches(&table[0],
+							     cases[i].serial),
+				    cases[i].matches, "'%s', serial '%s'",
+				    cases[i].ids, cases[i].serial ?: "none");
+	}
+}
+
 static void ids_bad(struct kunit *test)
 {
 	static const char *const bad[] = {
@@ -42,21 +124,39 @@ static void ids_bad(struct kunit *test)
 		"1209:",
 		":0001",
 		"1209:0001:",
-		"1209:0001,",
 		",1209:0001",
 		"1209:0001,,1209:0002",
+		"1209:0001, ,1209:0002",
+		"1209:0001,,",
 		"12090:0001",
 		"1209:00010",
+		"0x12090:0001",
+		"0x:0001",
 		"1209:0001:123",
 		"1209:0001:0:0",
-		"0x1209:0001",
 		"1209-0001",
 		"1209:000g",
-		" 1209:0001",
-		"1209:0001 ",
-		"1209:0001\n,1:1",
-		"1209:0001\n,1:1",
+		"1209 :0001",
+		"1209:0001 1209:0002",
 		"-1:1",
+		"1:1 bcd",
+		"1:1 bcd=",
+		"1:1 bcd=12345",
+		"1:1 bcd=2-1",
+		"1:1 bcd=1-",
+		"1:1 bcd=1 bcd=1",
+		"1:1bcd=1",
+		"bcd=1 1:1",
+		"1:1 class=",
+		"1:1 class=100",
+		"1:1 class=ff/",
+		"1:1 class=ff/0/0/0",
+		"1:1 class=ff class=ff",
+		"1:1 serial=",
+		"1:1 serial=a*b",
+		"1:1 serial=**",
+		"1:1 serial=a serial=a",
+		"1:1 Serial=a",
 	};
 	struct usb_device_id table[3];
 	size_t i;
@@ -64,6 +164,51 @@ static void ids_bad(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(bad); i++)
 		KUNIT_EXPECT_EQ_MSG(test, mydev_ids_parse(bad[i], table, 3),
 				    -EINVAL, "'%s'", bad[i]);
+}
+
+/*
+ * Any text: no entry but what it says, and nothing is read behind its end, where a
+ * sanitizer watches.
+ */
+static void ids_any_text(struct kunit *test)
+{
+	static const char *const words[] = {
+		"1209", "1",      "0x",      "0X2", ":", ":",    ",",
+		" ",    "\t",     "\n",      "-",   "/", "*",    "=",
+		"bcd=", "class=", "serial=", "ff",  "g", "1:2 ",
+	};
+	struct usb_device_id table[4];
+	struct rnd_state rnd;
+	char text[100];
+	char *copy;
+	int i, j, n;
+
+	prandom_seed_state(&rnd, 1);
+	for (i = 0; i < 3000; i++) {
+		text[0] = '\0';
+		for (j = prandom_u32_state(&rnd) % 16; j; j--)
+			strlcat(text,
+				words[prandom_u32_state(&rnd) %
+				      ARRAY_SIZE(words)],
+				sizeof(text));
+		copy = kunit_kzalloc(test, strlen(text) + 1, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, copy);
+		strscpy(copy, text, strlen(text) + 1);
+		memset(table, 0, sizeof(table));
+		n = mydev_ids_parse(copy, table, 3);
+		KUNIT_EXPECT_TRUE_MSG(
+			test, n >= 0 ? n <= 3 : n == -EINVAL || n == -ENOSPC,
+			"'%s': %d", text, n);
+		KUNIT_EXPECT_EQ(test, table[3].match_flags, 0);
+		for (j = 0; j < n; j++) {
+			KUNIT_EXPECT_EQ(test,
+					table[j].match_flags &
+						USB_DEVICE_ID_MATCH_DEVICE,
+					USB_DEVICE_ID_MATCH_DEVICE);
+			mydev_ids_serial_matches(&table[j], "0");
+		}
+		kunit_kfree(test, copy);
+	}
 }
 
 static void ids_too_many(struct kunit *test)
@@ -1175,9 +1320,13 @@ static void any_mixture_goes_on(struct kunit *test)
 	}
 }
 
-static struct kunit_case ids_cases[] = {
-	KUNIT_CASE(ids_good), KUNIT_CASE(ids_bad), KUNIT_CASE(ids_too_many), {}
-};
+static struct kunit_case ids_cases[] = { KUNIT_CASE(ids_good),
+					 KUNIT_CASE(ids_conditions),
+					 KUNIT_CASE(ids_serials),
+					 KUNIT_CASE(ids_bad),
+					 KUNIT_CASE(ids_too_many),
+					 KUNIT_CASE(ids_any_text),
+					 {} };
 
 static struct kunit_suite ids_suite = {
 	.name = "mydev-ids",

@@ -86,8 +86,7 @@ take_down() {
 # with_driver PARAMETER COMMAND...: loaded for this alone
 with_driver() {
 	trap 'take_down || exit 1' EXIT
-	# shellcheck disable=SC2086 # no parameter is no word
-	load $1
+	load ${1:+"$1"}
 	"${@:2}"
 }
 
@@ -142,6 +141,28 @@ ids_bind() {
 	not_bound three
 }
 
+# Two of the same kind; the first entry of the list that fits one is not for this one.
+ids_serial() {
+	sourcesink one 0525 a4a0
+	plugged one
+	not_bound one
+	sourcesink two 0525 a4a0
+	gadget_plug two
+	bound_node two
+	sourcesink twelve 0525 a4a0
+	gadget_plug twelve
+	bound_node twelve
+}
+
+ids_conditions() {
+	sourcesink one 0525 a4a0
+	plugged one
+	not_bound one
+	sourcesink two 1234 5678
+	gadget_plug two
+	bound_node two
+}
+
 # A device with two interfaces, both of them could be ours.
 two_interfaces() {
 	gadget_create "$1" sourcesink "$2" "$3"
@@ -169,7 +190,7 @@ ids_all_interfaces() {
 
 ids_bad() {
 	local bad
-	for bad in 1209 12345:0001 1209:00011 1209:0001:100 1209-0001 " 1209:0001"; do
+	for bad in 1209 12345:0001 1209:00011 1209:0001:100 1209-0001 "1209 :0001" "1:1 bcd=2-1" "1:1 serial=a*b"; do
 		refuses "$bad" "$bad" "Invalid parameters"
 	done
 	refuses 1209:xyz 0525:a4a0,1209:xyz,1234:5678 "Invalid parameters"
@@ -178,8 +199,8 @@ ids_bad() {
 
 ids_good() {
 	local good
-	for good in "" 1:2 ABCD:ef01:FF 0525:a4a0:0; do
-		load "ids=$good"
+	for good in "" 1:2 ABCD:ef01:FF 0525:a4a0:0 0x1234:0x5678 " 1:2 , 3:4, " "1:2 bcd=0100-01ff class=ff/00/01 serial=A1*"; do
+		load "ids=\"$good\""
 		unload
 	done
 }
@@ -320,6 +341,10 @@ ktap_case "ids= with one id too many: not loaded, and the log names it" ids_too_
 ktap_case "1209:0001 with a vendor-specific interface is bound; an IN endpoint is enough" with_driver "" default_id
 ktap_case "1209:0001 with an interface of another class is not" with_driver "" other_class
 ktap_case "ids= binds each of its ids" with_driver ids=1234:5678,0525:a4a0,abcd:ef01 ids_bind
+ktap_case "ids= with serial numbers binds those devices only" \
+	with_driver 'ids="0525:a4a0 serial=three,0525:a4a0 serial=two,0525:a4a0 serial=twe*"' ids_serial
+ktap_case "ids= with a class, or with versions, binds what has them" \
+	with_driver 'ids="0525:a4a0 class=fe,0525:a4a0 bcd=0000-0001,1234:5678 class=ff/0 bcd=0-ffff"' ids_conditions
 ktap_case "ids= with an interface binds that interface only" with_driver ids=0525:a4a0:01 ids_one_interface
 ktap_case "ids= without one binds all interfaces" with_driver ids=0525:a4a0 ids_all_interfaces
 ktap_case "another id is not bound, but with new_id it is, now and later" with_driver "" new_id
