@@ -3,16 +3,18 @@
  * The character device: class, numbers, and the file operations, which turn
  * what the VFS wants into what a client can do.
  *
- * open() finds its device through inode->i_cdev, which holds a reference to
- * it: there is no table to look it up in, and so no moment between finding it
- * and holding it.
+ * All numbers are of one cdev, and open() looks up who has the number now. So a node
+ * that was kept, as containers do, leads to the next device that has it, whoever
+ * still holds the last one.
  */
+#include <linux/cdev.h>
 #include <linux/fs.h>
-#include <linux/idr.h>
+#include <linux/mutex.h>
 #include <linux/poll.h>
 #include <linux/seq_file.h>
 #include <linux/splice.h>
 #include <linux/uio.h>
+#include <linux/xarray.h>
 
 #include "mydev.h"
 
@@ -20,22 +22,50 @@
 #define MYDEV_MINORS 1024
 
 static dev_t mydev_base;
-static DEFINE_IDA(mydev_minors);
+static struct cdev mydev_cdev;
+
+/* By their number; one that is not published has it, and is no device yet or any more. */
+static DEFINE_XARRAY_ALLOC(mydev_devices);
+/* Between finding a device there and taking a reference. */
+static DEFINE_MUTEX(mydev_devices_mutex);
 
 static struct class mydev_class = {
 	.name = MYDEV_NAME,
 	.dev_groups = mydev_groups,
 };
 
+static struct mydev_device *mydev_device_get(unsigned int minor)
+{
+	struct mydev_device *dev;
+
+	mutex_lock(&mydev_devices_mutex);
+	dev = xa_load(&mydev_devices, minor);
+	if (dev)
+		get_device(&dev->dev);
+	mutex_unlock(&mydev_devices_mutex);
+	return dev;
+}
+
+static void mydev_device_set(unsigned int minor, struct mydev_device *dev)
+{
+	mutex_lock(&mydev_devices_mutex);
+	/* The number stays taken without one, and no memory is needed. */
+	xa_store(&mydev_devices, minor, dev, GFP_KERNEL);
+	mutex_unlock(&mydev_devices_mutex);
+}
+
 static int mydev_open(struct inode *inode, struct file *file)
 {
 	struct mydev_device *dev =
-		container_of(inode->i_cdev, struct mydev_device, cdev);
+		mydev_device_get(iminor(inode) - MINOR(mydev_base));
 	struct mydev_client *client;
 	int ret;
 
+	if (!dev)
+		return -ENXIO;
 	client = mydev_client_open(dev, file->f_mode & FMODE_READ,
 				   file->f_mode & FMODE_WRITE);
+	put_device(&dev->dev);
 	if (IS_ERR(client))
 		return PTR_ERR(client);
 	ret = client->subscriber ? mydev_map_open_file(client, file) : 0;
@@ -224,24 +254,21 @@ static const struct file_operations mydev_fops = {
  */
 int mydev_chardev_prepare(struct mydev_device *dev)
 {
-	int minor, ret;
+	u32 index;
+	int ret;
 
-	minor = ida_alloc_max(&mydev_minors, MYDEV_MINORS - 1, GFP_KERNEL);
-	if (minor < 0)
-		return minor;
-
-	dev->info.index = minor;
-	dev->dev.class = &mydev_class;
-	dev->dev.devt = MKDEV(MAJOR(mydev_base), minor);
-	ret = dev_set_name(&dev->dev, MYDEV_NAME "%d", minor);
-	if (ret) {
-		ida_free(&mydev_minors, minor);
+	ret = xa_alloc(&mydev_devices, &index, NULL,
+		       XA_LIMIT(0, MYDEV_MINORS - 1), GFP_KERNEL);
+	if (ret)
 		return ret;
-	}
 
-	cdev_init(&dev->cdev, &mydev_fops);
-	dev->cdev.owner = THIS_MODULE;
-	return 0;
+	dev->info.index = index;
+	dev->dev.class = &mydev_class;
+	dev->dev.devt = MKDEV(MAJOR(mydev_base), MINOR(mydev_base) + index);
+	ret = dev_set_name(&dev->dev, MYDEV_NAME "%u", index);
+	if (ret)
+		mydev_chardev_unprepare(dev);
+	return ret;
 }
 
 /**
@@ -253,7 +280,7 @@ int mydev_chardev_prepare(struct mydev_device *dev)
  */
 void mydev_chardev_unprepare(struct mydev_device *dev)
 {
-	ida_free(&mydev_minors, dev->info.index);
+	xa_erase(&mydev_devices, dev->info.index);
 }
 
 /**
@@ -264,7 +291,14 @@ void mydev_chardev_unprepare(struct mydev_device *dev)
  */
 int mydev_chardev_publish(struct mydev_device *dev)
 {
-	return cdev_device_add(&dev->cdev, &dev->dev);
+	int ret;
+
+	/* First: who sees the node can open it. */
+	mydev_device_set(dev->info.index, dev);
+	ret = device_add(&dev->dev);
+	if (ret)
+		mydev_device_set(dev->info.index, NULL);
+	return ret;
 }
 
 /**
@@ -275,7 +309,8 @@ int mydev_chardev_publish(struct mydev_device *dev)
  */
 void mydev_chardev_withdraw(struct mydev_device *dev)
 {
-	cdev_device_del(&dev->cdev, &dev->dev);
+	mydev_device_set(dev->info.index, NULL);
+	device_del(&dev->dev);
 }
 
 int mydev_chardev_init(void)
@@ -287,13 +322,25 @@ int mydev_chardev_init(void)
 		return ret;
 	ret = class_register(&mydev_class);
 	if (ret)
-		unregister_chrdev_region(mydev_base, MYDEV_MINORS);
+		goto err_region;
+	cdev_init(&mydev_cdev, &mydev_fops);
+	mydev_cdev.owner = THIS_MODULE;
+	ret = cdev_add(&mydev_cdev, mydev_base, MYDEV_MINORS);
+	if (ret)
+		goto err_class;
+	return 0;
+
+err_class:
+	class_unregister(&mydev_class);
+err_region:
+	unregister_chrdev_region(mydev_base, MYDEV_MINORS);
 	return ret;
 }
 
 void mydev_chardev_exit(void)
 {
+	cdev_del(&mydev_cdev);
 	class_unregister(&mydev_class);
 	unregister_chrdev_region(mydev_base, MYDEV_MINORS);
-	ida_destroy(&mydev_minors);
+	xa_destroy(&mydev_devices);
 }

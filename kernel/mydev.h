@@ -8,7 +8,7 @@
  * Lifetime
  *   struct mydev_device  by the reference count of its embedded struct device.
  *			  References: the bound interface (probe to
- *			  disconnect), every open file, the embedded cdev.
+ *			  disconnect), every open file.
  *   struct mydev_client  from open to release of its file.
  *   pool, log, transfers	  from the open of the first member to the release of
  *			  the last; device and transfers never outlive it.
@@ -47,7 +47,6 @@
 #ifndef MYDEV_H
 #define MYDEV_H
 
-#include <linux/cdev.h>
 #include <linux/completion.h>
 #include <linux/device.h>
 #include <linux/err.h>
@@ -137,7 +136,6 @@ struct mydev_request {
 /**
  * struct mydev_device - one bound interface
  * @dev: the device of our class; its reference count is the only lifetime
- * @cdev: the character device; its parent is @dev
  * @udev: the USB device, referenced until the release of @dev
  * @intf: the interface, referenced until the release of @dev
  * @info: identity and endpoints; those of the alternate setting change under
@@ -177,7 +175,6 @@ struct mydev_request {
  */
 struct mydev_device {
 	struct device dev;
-	struct cdev cdev;
 	struct usb_device *udev;
 	struct usb_interface *intf;
 	struct mydev_info info;

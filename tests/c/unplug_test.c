@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-#include "helpers.h"
+#include "settings.h"
 
 static char buf[1 << 18];
 
@@ -223,8 +223,8 @@ TEST(old_node_is_dead)
 	assert_return_code(fd, errno);
 	unplug();
 	assert_errno(open(node, O_RDONLY), ENOENT);
-	/* As long as somebody has it open, the device object is there. */
-	assert_errno(open(path, O_RDONLY), ENODEV);
+	/* Also while somebody has it open. */
+	assert_errno(open(path, O_RDONLY), ENXIO);
 	close(fd);
 	assert_errno(open(path, O_RDONLY), ENXIO);
 	/* The number itself leads nowhere. */
@@ -236,6 +236,39 @@ TEST(old_node_is_dead)
 	assert_errno(access(path, F_OK), ENOENT);
 	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u", major(st.st_rdev), minor(st.st_rdev));
 	assert_errno(access(path, F_OK), ENOENT);
+}
+
+/* In a container a node is there for as long as the container. */
+TEST(kept_node_works_again)
+{
+	int old = open_asking(O_RDONLY), handle = open(node, O_PATH | O_CLOEXEC), fd[2];
+	struct verifier v;
+	char path[64];
+	struct stat st;
+
+	assert_return_code(handle, errno);
+	assert_return_code(fstat(handle, &st), errno);
+	unlink("/tmp/mydev-kept");
+	assert_return_code(mknod("/tmp/mydev-kept", S_IFCHR | 0600, st.st_rdev), errno);
+	fd[0] = open("/tmp/mydev-kept", O_RDONLY | O_CLOEXEC);
+	assert_return_code(fd[0], errno);
+	unplug();
+	assert_errno(open("/tmp/mydev-kept", O_RDONLY), ENXIO);
+	plug();
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", handle);
+	fd[0] = open(path, O_RDONLY | O_CLOEXEC);
+	fd[1] = open("/tmp/mydev-kept", O_RDONLY | O_CLOEXEC);
+	for (int i = 0; i < 2; i++) {
+		assert_return_code(fd[i], errno);
+		ask(fd[i]);
+	}
+	assert_int_equal(info_of(old).index, info_of(fd[0]).index);
+	verify_from(&v, next_counter());
+	feed(10, "1000");
+	take_packets(fd[0], &v, 10, 0);
+	assert_int_equal(stats_of(fd[1]).client_queued_packets, 10);
+	assert_errno(read(old, path, 1), ENODEV);
+	unlink("/tmp/mydev-kept");
 }
 
 TEST(second_plug_is_fresh)
@@ -333,6 +366,8 @@ int main(void)
 		PROMISE("sleepers in read, poll, epoll and select wake up within a second",
 			sleepers_wake_up, fresh),
 		PROMISE("the old node and number can no more be opened", old_node_is_dead, fresh),
+		PROMISE("a node that was kept works again after a replug, whoever holds the old device",
+			kept_node_works_again, fresh),
 		PROMISE("a second plug is a fresh device; the old descriptor stays ENODEV",
 			second_plug_is_fresh, fresh),
 		PROMISE("the module cannot be unloaded while a descriptor is open",
