@@ -135,7 +135,7 @@ __poll_t mydev_client_poll(struct mydev_client *client, __poll_t how)
 	spin_lock_irq(&dev->rx_lock);
 	/* A program that waits has given back what it will: a ring that runs dry may go on. */
 	if (client->mode == MYDEV_MODE_RING &&
-	    dev->rx.in_flight < dev->rx.nr / 2) {
+	    dev->rx.in_flight <= dev->rx.nr / 2) {
 		spin_unlock_irq(&dev->rx_lock);
 		mydev_ring_kick(client);
 		spin_lock_irq(&dev->rx_lock);
@@ -163,8 +163,8 @@ static __poll_t mydev_poll(struct file *file, poll_table *wait)
 
 	/* First on the queue, then the look: no wake-up falls in between. */
 	poll_wait(file, &client->wait, wait);
-	/* Of its own errors it is told on its own queue. */
-	if (client->writer && (how & (EPOLLOUT | EPOLLWRNORM)))
+	/* Also where it does not ask for room: epoll asks anew without a place to wait. */
+	if (client->writer)
 		poll_wait(file, &client->dev->tx.wait, wait);
 	if (how & MYDEV_POLL_IN)
 		mydev_client_demand(client);

@@ -123,6 +123,7 @@ static void mydev_client_unsubscribe(struct mydev_client *client, bool revoked)
 	list_del_init(&client->list);
 	list_del_init(&client->wake.list);
 	client->wake.woken = false;
+	client->waited = false;
 	if (client->uses)
 		mydev_rx_put(dev);
 	client->uses = false;

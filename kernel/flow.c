@@ -65,9 +65,10 @@ static void mydev_holders_look(struct mydev_device *dev)
 
 /*
  * May the tail go on? Nearly always, all is as it was before: who reads by read() has
- * moved its cursor, and what a look would have it skip holds no buffer.
+ * moved its cursor, and what a look would have it skip holds no buffer. Programs can move
+ * theirs by one entry each time, so all are looked at only once for a caller.
  */
-static bool mydev_log_may_retire(struct mydev_device *dev)
+static bool mydev_log_may_retire(struct mydev_device *dev, bool *looked)
 {
 	struct mydev_log *log = &dev->log;
 
@@ -76,8 +77,10 @@ static bool mydev_log_may_retire(struct mydev_device *dev)
 	if (log->slowest && log->slowest->mode == MYDEV_MODE_RING)
 		mydev_holder_settle(log->slowest);
 	/* It is forgotten where it does not hold any more. */
-	if (!log->slowest || log->slowest->cursor != log->limit)
+	if (!*looked && (!log->slowest || log->slowest->cursor != log->limit)) {
 		mydev_holders_look(dev);
+		*looked = true;
+	}
 	return log->tail != log->limit;
 }
 
@@ -91,10 +94,11 @@ static bool mydev_log_may_retire(struct mydev_device *dev)
 bool mydev_log_make_room(struct mydev_device *dev, bool force)
 {
 	struct mydev_log *log = &dev->log;
+	bool looked = false;
 
 	if (!kfifo_is_full(&log->store.fifo))
 		return true;
-	if (!mydev_log_may_retire(dev)) {
+	if (!mydev_log_may_retire(dev, &looked)) {
 		if (!force)
 			return false;
 		log->limit++;
@@ -115,20 +119,23 @@ bool mydev_pool_reclaim(struct mydev_device *dev, unsigned int want,
 			unsigned int steps)
 {
 	struct mydev_pool *pool = &dev->pool;
+	bool retired = false, looked = false;
 
 	while (pool->nr_free < want) {
-		if (!mydev_log_may_retire(dev)) {
+		if (!mydev_log_may_retire(dev, &looked)) {
 			/* What small packets go into may be all that is left. */
 			if (pool->pack && pool->pack->refs == 1 &&
 			    !pool->nr_free) {
 				mydev_pool_close_pack(pool);
 				continue;
 			}
-			return true;
+			/* Another look may find more. */
+			return !(looked && retired);
 		}
 		if (!steps--)
 			return false;
 		mydev_log_retire(&dev->log, pool);
+		retired = true;
 	}
 	return true;
 }
@@ -214,6 +221,9 @@ bool mydev_holders_tell(struct mydev_device *dev)
 
 	stopped = rx->state == MYDEV_STATE_RUNNING && !rx->in_flight;
 	log->waited = 0;
+	/* Where a buffer was wanted, nobody but the slowest was looked at. */
+	if (stopped && dev->nr_rings)
+		mydev_holders_look(dev);
 	/* It may go on by now, and then nobody may be waited for. */
 	if (stopped && mydev_rx_can_submit(dev, 1)) {
 		stopped = false;

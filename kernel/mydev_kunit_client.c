@@ -1235,6 +1235,28 @@ static void rings_are_told_to_call(struct kunit *test)
 	dev->rx.state = MYDEV_STATE_IDLE;
 }
 
+/* A program that has taken all calls nobody; it is not waited for beside one that has not. */
+static void busy_ring_is_not_in_the_way(struct kunit *test)
+{
+	struct mydev_client *ring = open_client(test, 0);
+	struct mydev_client *reader = open_client(test, 1);
+	struct mydev_device *dev = ring->dev;
+
+	dev->rx.state = MYDEV_STATE_RUNNING;
+	mydev_client_demand(ring);
+	configure(test, ring, MYDEV_MODE_RING, MYDEV_POLICY_LOSSLESS, 100);
+	mydev_client_demand(reader);
+	while (receive(test, 'x', SIZE))
+		ring_takes(ring, 1);
+	KUNIT_EXPECT_EQ(test, stop_for(test, SIZE), 1);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(ring->ring.page->flags), 0);
+	KUNIT_EXPECT_TRUE(test, reader->waited);
+	read_all(test, reader);
+	KUNIT_EXPECT_TRUE(test, mydev_rx_may_go_on(dev));
+	KUNIT_EXPECT_TRUE(test, receive(test, 'y', SIZE));
+	dev->rx.state = MYDEV_STATE_IDLE;
+}
+
 /* A program that sleeps below its watermark is woken when the tail passes it. */
 static void overtaken_ring_is_woken(struct kunit *test)
 {
@@ -1362,6 +1384,7 @@ static struct kunit_case client_cases[] = {
 #if MYDEV_HAS_RING
 	KUNIT_CASE(rings_hold_by_their_cursor),
 	KUNIT_CASE(rings_are_told_to_call),
+	KUNIT_CASE(busy_ring_is_not_in_the_way),
 	KUNIT_CASE(overtaken_ring_is_woken),
 #endif
 	KUNIT_CASE(any_mixture_goes_on),

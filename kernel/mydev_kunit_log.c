@@ -1417,11 +1417,56 @@ static void late_joiner_gets_the_past(struct kunit *test)
 	expect_identity(test, late);
 }
 
+/* More in a row than a look skips: it is told none of them, and misses nothing behind. */
+static void late_joiner_skips_events(struct kunit *test)
+{
+	struct mydev_client *reader = open_client(test, 0);
+	struct mydev_rewind arg = { .to = MYDEV_REWIND_OLDEST };
+	const struct mydev_packet_header *h;
+	struct mydev_device *dev = reader->dev;
+	struct fixture *f = test->priv;
+	struct mydev_client *late;
+	unsigned int i;
+	ssize_t n;
+
+	mydev_client_demand(reader);
+	configure(test, reader, MYDEV_MODE_PACKET, MYDEV_POLICY_LOSSLESS, 100);
+	spin_lock_irq(&dev->rx_lock);
+	for (i = 0; i < 30; i++)
+		mydev_deliver_event(dev, MYDEV_EVENT_STALL, -EPIPE,
+				    dev->last_id);
+	spin_unlock_irq(&dev->rx_lock);
+	KUNIT_EXPECT_TRUE(test, receive(test, 'a', 8));
+
+	late = open_client(test, 1);
+	configure(test, late, MYDEV_MODE_PACKET, MYDEV_POLICY_LOSSLESS, 100);
+	KUNIT_EXPECT_EQ(test, mydev_client_rewind(late, &arg), 0);
+	n = read_client(test, late, SIZE);
+	h = (void *)f->readback;
+	KUNIT_EXPECT_EQ(test, n, h->record_size);
+	KUNIT_EXPECT_EQ(test, h->type, MYDEV_RECORD_PACKET);
+	KUNIT_EXPECT_EQ(test, h->length, 8);
+	KUNIT_EXPECT_EQ(test, read_client(test, late, SIZE), -EAGAIN);
+	expect_identity(test, late);
+
+	/* Who was there is told all of them. */
+	for (i = 0; i <= 30; i++) {
+		size_t size = sizeof(*h) +
+			      (i < 30 ? sizeof(struct mydev_event_record) : 8);
+
+		KUNIT_EXPECT_EQ(test, read_client(test, reader, size), size);
+		KUNIT_EXPECT_EQ(test, h->type,
+				i < 30 ? MYDEV_RECORD_EVENT
+				       : MYDEV_RECORD_PACKET);
+	}
+}
+
 static struct kunit_case log_cases[] = { KUNIT_CASE(log_seeks),
 					 KUNIT_CASE(log_wraps_around),
 					 KUNIT_CASE(positions_go_on),
 					 KUNIT_CASE(holder_of_a_full_log),
 					 KUNIT_CASE(late_joiner_gets_the_past),
+					 KUNIT_CASE(late_joiner_skips_events),
 					 KUNIT_CASE(reads_beside_a_completion),
 					 KUNIT_CASE_PARAM(random_programs,
 							  programs_gen_params),

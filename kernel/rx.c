@@ -297,7 +297,7 @@ void mydev_rx_complete(struct urb *urb)
 	 * Programs in ring mode free buffers without a system call, so transfers that
 	 * are idle for want of them are looked after from here, too.
 	 */
-	hungry = dev->nr_rings && (again || !dev->rx.in_flight) &&
+	hungry = (!dev->rx.in_flight || (dev->nr_rings && again)) &&
 		 mydev_rx_needs_refill(dev);
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
 

@@ -295,35 +295,6 @@ TEST(events_again)
 	assert_int_equal(r.events, 0);
 }
 
-/* More of them in a row than are skipped at a look. */
-TEST(many_old_events)
-{
-	struct past p = past_of(3, "1000");
-	struct records r;
-	int late;
-
-	configure(p.fd, .mode = MYDEV_MODE_PACKET);
-	for (unsigned int i = 1; i <= 30; i++) {
-		sim_do("stall");
-		await(stats_of(p.fd).stalls == i);
-		await(state_is("running"));
-	}
-	feed(3, "1000");
-	await_queued(p.fd, 3);
-	late = node_open(O_RDONLY);
-	configure(late, .mode = MYDEV_MODE_PACKET);
-	go_to_oldest(late);
-	records_from(&r, p.counter, p.sequence);
-	assert_null(drain_records(late, &r));
-	assert_int_equal(r.packets, 6);
-	assert_int_equal(r.events, 0);
-	assert_int_equal(go_to_oldest(p.fd), p.sequence);
-	records_from(&r, p.counter, p.sequence);
-	assert_null(drain_records(p.fd, &r));
-	assert_int_equal(r.packets, 6);
-	assert_int_equal(r.events, 30);
-}
-
 /* --- policies --------------------------------------------------------------------- */
 
 #define DEPTH 8
@@ -751,8 +722,6 @@ int main(void)
 			fresh_defaults),
 		PROMISE("the past is gone with the last close", gone_with_the_last, fresh_defaults),
 		PROMISE("events come again, but not to who was not there", events_again,
-			fresh_defaults),
-		PROMISE("many events in a row that one is not told", many_old_events,
 			fresh_defaults),
 		PROMISE("lossless: goes back further than its depth, and loses nothing",
 			lossless_goes_back, fresh_defaults),

@@ -238,6 +238,30 @@ TEST(nonblocking)
 	assert_true(polls(fd, POLLOUT));
 }
 
+/* A loop asks for room only once it has none; the kernel asks for a place to wait before. */
+TEST(room_asked_for_later)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+	int fd = node_open(O_RDWR | O_NONBLOCK), other = node_open(O_WRONLY | O_NONBLOCK);
+	int ep = epoll_create1(0);
+	unsigned int messages;
+
+	assert_return_code(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e), errno);
+	sim_do("refuse");
+	/* Another one's transfers: nothing of its own ends. */
+	fill_up(other, 1, &messages);
+	e.events = EPOLLIN | EPOLLOUT;
+	assert_return_code(epoll_ctl(ep, EPOLL_CTL_MOD, fd, &e), errno);
+	assert_int_equal(epoll_wait(ep, &e, 1, 0), 0);
+	sim_do("accept");
+	assert_int_equal(epoll_wait(ep, &e, 1, 20000), 1);
+	assert_int_equal(e.events, EPOLLOUT);
+	assert_return_code(fsync(other), errno);
+	await(sent_right(messages));
+	assert_good();
+	close(ep);
+}
+
 /* A message that is longer than the room: what is taken ends at no short packet. */
 TEST(nonblocking_in_parts)
 {
@@ -638,6 +662,8 @@ int main(void)
 		PROMISE("O_NONBLOCK and RWF_NOWAIT: EAGAIN without room, and EPOLLOUT when "
 			"there is some",
 			nonblocking, fresh_send),
+		PROMISE("epoll: room that is asked for later wakes as well", room_asked_for_later,
+			fresh_send),
 		PROMISE("O_NONBLOCK: a long message in whole parts", nonblocking_in_parts,
 			fresh_send),
 		PROMISE("a full last packet is followed by an empty one, if asked for", terminated,

@@ -17,8 +17,10 @@
  *   LOOK_ONCE	         no further look at the cursors behind the flags
  *   KEEP_COUNT	         of who is waited for, also where that further look is to come
  *   LOOK_TWICE	         tell by other cursors than those by which it has stopped
+ *   LOOK_AT_ONE	         tell by cursors of which only the slowest was looked at anew
  *
- * DRY: the ring has stopped for want of a buffer, and not as a depth is used up.
+ * DRY: the ring stops for want of a buffer, and not as a depth is used up. Then nobody but
+ * the slowest is looked at, until that one has moved.
  */
 #define PROGRAMS 2
 #define ENTRIES  3
@@ -80,7 +82,8 @@ inline look()
 {
 	seen[0] = cursor[0];
 	seen[1] = cursor[1];
-	least = (seen[0] < seen[1] -> seen[0] : seen[1])
+	least = (seen[0] < seen[1] -> seen[0] : seen[1]);
+	slowest = (seen[0] < seen[1] -> 0 : 1)
 }
 
 /* mydev_client_in_the_way() */
@@ -102,13 +105,12 @@ inline update(i, want)
 	waited = waited + want
 }
 
-/* mydev_rx_can_submit(), once it was false: of the programs, it looks at the slowest. */
-inline look_again()
+/* mydev_rx_can_submit() */
+inline decide()
 {
 #ifdef DRY
 	if
-	:: seen[0] == least && cursor[0] != seen[0] -> look()
-	:: seen[1] == least && cursor[1] != seen[1] -> look()
+	:: cursor[slowest] != seen[slowest] -> look()
 	:: else
 	fi
 #else
@@ -124,7 +126,10 @@ inline tell()
 #ifndef LOOK_TWICE
 	if
 	:: stopped ->
-		look_again();
+#ifndef LOOK_AT_ONE
+		look();
+#endif
+		decide();
 		again = head - least < DEPTH;
 		stopped = !again
 	:: else
@@ -163,6 +168,7 @@ active proctype kernel()
 {
 	byte seen[PROGRAMS];
 	byte least;
+	byte slowest = 1;
 	bool told[PROGRAMS];
 	bool again;
 	byte waited;
@@ -170,7 +176,7 @@ active proctype kernel()
 
 	do
 	:: head < ENTRIES ->
-		look();
+		decide();
 		if
 		:: head - least < DEPTH ->
 			stopped = false;
