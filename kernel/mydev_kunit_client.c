@@ -38,14 +38,12 @@ static void ids_good(struct kunit *test)
 /* Everything that a text is matched by, for one interface or another. */
 static void ids_conditions(struct kunit *test)
 {
+	static const char list[] =
+		" 0x1209:0X000a:0x1  bcd=0x100-1ff ,\t"
+		"1:2 class=ff serial=A1* bcd=3,3:4 class=fe/2/0x1,5:6 class=1/2,\n";
 	struct usb_device_id table[4] = {};
 
-	KUNIT_ASSERT_EQ(test,
-			mydev_ids_parse(" 0x1209:0X000a:0x1  bcd=0x100-1ff ,\t"
-					"1:2 class=ff serial=A1* bcd=3,"
-					"3:4 class=fe/2/0x1,5:6 class=1/2, \n",
-					table, 4),
-			4);
+	KUNIT_ASSERT_EQ(test, mydev_ids_parse(list, table, 4), 4);
 	KUNIT_EXPECT_EQ(test, table[0].idVendor, 0x1209);
 	KUNIT_EXPECT_EQ(test, table[0].idProduct, 0x000a);
 	KUNIT_EXPECT_EQ(test, table[0].bInterfaceNumber, 1);
@@ -108,11 +106,10 @@ static void ids_serials(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		KUNIT_ASSERT_GT(test, mydev_ids_parse(cases[i].ids, table, 2),
 				0);
-		KUNIT_EXPECT_EQ_MSG(test,
-				    mydev_ids_serial_matches(&table[0],
-							     cases[i].serial),
-				    cases[i].matches, "'%s', serial '%s'",
-				    cases[i].ids, cases[i].serial ?: "none");
+		KUNIT_EXPECT_EQ_MSG(
+			test,
+			mydev_ids_serial_matches(&table[0], cases[i].serial),
+			cases[i].matches, "'%s', case %zu", cases[i].ids, i);
 	}
 }
 
