@@ -39,7 +39,8 @@ static void mydev_deliver_entry(struct mydev_device *dev,
 void mydev_deliver(struct mydev_device *dev, struct mydev_entry *entry)
 {
 	/* Transfers that a client has not held up in time come all the same. */
-	mydev_log_make_room(dev, true);
+	if (kfifo_is_full(&dev->log.store.fifo))
+		mydev_log_make_room(dev, true);
 	/*
 	 * By and by, and before this one is there: where packets are small, thousands of
 	 * them can be in the buffer that is needed next.

@@ -157,7 +157,8 @@ bool mydev_rx_can_submit(struct mydev_device *dev, unsigned int in_flight)
 	if (dev->rx.credits < in_flight)
 		return false;
 	/* Where it takes long, the work goes on with it. */
-	if (!mydev_pool_reclaim(dev, 1, MYDEV_RECLAIM_STEPS))
+	if (!dev->pool.nr_free &&
+	    !mydev_pool_reclaim(dev, 1, MYDEV_RECLAIM_STEPS))
 		mydev_rx_queue_work(dev);
 	return dev->pool.nr_free;
 }
