@@ -8,7 +8,7 @@
 #	hcd_load [PORTS] [super=0|1]	load dummy_hcd with that many ports
 #	hcd_unload
 #	udc_list			device controllers: name, gadget driver or "free"
-#	gadget_create NAME ffs|sourcesink|loopback|ecm|acm [VID PID [SERIAL]] [ATTRIBUTE=VALUE...]
+#	gadget_create NAME ffs|sourcesink|loopback|ecm|acm|mass_storage [VID PID [SERIAL]] [ATTRIBUTE=VALUE...]
 #	gadget_has_alternates		can the simulated device have two alternate settings?
 #	gadget_plug NAME [UDC]		into the first free one where none is given
 #	gadget_unplug NAME
@@ -36,7 +36,8 @@
 # ecm is for kernels where gadget_has_alternates fails: setting 0 of its interface
 # 1 has no endpoints, setting 1 has bulk IN and OUT. Each transfer is an Ethernet
 # frame of the interface usb0 that it makes here. acm is a modem whose other end
-# is a terminal here, /dev/ttyGS0 for the first one.
+# is a terminal here, /dev/ttyGS0 for the first one. mass_storage is a disk whose medium is
+# the file that lun.0/file says.
 
 GADGET_ROOT=/sys/kernel/config/usb_gadget
 GADGET_RUN=${GADGET_RUN:-/run/mydev-sim}
@@ -167,7 +168,11 @@ gadget_create() {
 	loopback) function=Loopback.$name module=usb_f_ss_lb ;;
 	ecm) function=ecm.$name module=usb_f_ecm ;;
 	acm) function=acm.$name module=usb_f_acm ;;
-	*) _gadget_fail "gadget_create: '$kind' is none of ffs, sourcesink, loopback, ecm, acm" || return ;;
+	mass_storage) function=mass_storage.$name module=usb_f_mass_storage ;;
+	*)
+		_gadget_fail "gadget_create: '$kind' is none of ffs, sourcesink, loopback, ecm, acm," \
+			"mass_storage" || return
+		;;
 	esac
 	_gadget_prepare libcomposite && _gadget_prepare "$module" || return
 	local dir=$GADGET_ROOT/$name
