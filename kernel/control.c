@@ -33,8 +33,8 @@ int mydev_control_allowed(struct mydev_device *dev, u8 type, u16 index)
 
 	switch (type & USB_RECIP_MASK) {
 	case USB_RECIP_DEVICE:
-		if (dev->udev->actconfig &&
-		    dev->udev->actconfig->desc.bNumInterfaces == 1)
+		if (dev->iface->udev->actconfig &&
+		    dev->iface->udev->actconfig->desc.bNumInterfaces == 1)
 			ret = 0;
 		break;
 	case USB_RECIP_INTERFACE:
@@ -42,7 +42,7 @@ int mydev_control_allowed(struct mydev_device *dev, u8 type, u16 index)
 			ret = 0;
 		break;
 	case USB_RECIP_ENDPOINT:
-		setting = dev->intf->cur_altsetting;
+		setting = dev->iface->intf->cur_altsetting;
 		for (i = 0; i < setting->desc.bNumEndpoints; i++) {
 			if (setting->endpoint[i].desc.bEndpointAddress ==
 			    address)
@@ -74,14 +74,14 @@ static int mydev_control_do(struct mydev_client *client,
 	struct mydev_device *dev = client->dev;
 	int ret;
 
-	down_read(&dev->disconnect_rwsem);
+	down_read(&dev->iface->disconnect_rwsem);
 	ret = dev->gone ? -ENODEV : mydev_tx_allowed(client);
 	if (!ret)
 		ret = mydev_control_allowed(dev, arg->request_type, arg->index);
 	if (!ret)
 		ret = mydev_control_errno(dev, mydev_request_do(r, &arg->actual,
 								timeout));
-	up_read(&dev->disconnect_rwsem);
+	up_read(&dev->iface->disconnect_rwsem);
 	return ret;
 }
 
@@ -150,7 +150,7 @@ int mydev_clear_halt(struct mydev_client *client, u32 address)
 	if (ret)
 		return ret;
 	/* One after the other, and data goes on in between, however often this is asked. */
-	if (mutex_lock_interruptible(&dev->usb_mutex))
+	if (mutex_lock_interruptible(&dev->iface->usb_mutex))
 		return -EINTR;
 	ret = mydev_pm_get(dev);
 	if (ret)
@@ -160,7 +160,7 @@ int mydev_clear_halt(struct mydev_client *client, u32 address)
 	in = dev->info.ep_in;
 	out = dev->info.ep_out;
 	spin_unlock_irq(&dev->rx_lock);
-	down_read(&dev->disconnect_rwsem);
+	down_read(&dev->iface->disconnect_rwsem);
 	if (dev->gone)
 		ret = -ENODEV;
 	else if (address && address == in)
@@ -169,11 +169,11 @@ int mydev_clear_halt(struct mydev_client *client, u32 address)
 		ret = mydev_tx_clear_halt(client, out);
 	else
 		ret = -EACCES;
-	up_read(&dev->disconnect_rwsem);
+	up_read(&dev->iface->disconnect_rwsem);
 	mydev_rx_await_restart(dev);
 	mydev_tx_await_restart(dev);
 	mydev_pm_put(dev);
 out_unlock:
-	mutex_unlock(&dev->usb_mutex);
+	mutex_unlock(&dev->iface->usb_mutex);
 	return mydev_errno_or_enodev(dev, ret);
 }

@@ -71,8 +71,8 @@ void mydev_fill_endpoints(struct mydev_device *dev,
  */
 bool mydev_device_is_leaving(const struct mydev_device *dev)
 {
-	return dev->intf->condition == USB_INTERFACE_UNBINDING ||
-	       dev->udev->state == USB_STATE_NOTATTACHED;
+	return dev->iface->intf->condition == USB_INTERFACE_UNBINDING ||
+	       dev->iface->udev->state == USB_STATE_NOTATTACHED;
 }
 
 /**
@@ -86,13 +86,13 @@ int mydev_pm_get(struct mydev_device *dev)
 {
 	int ret = -ENODEV;
 
-	down_read(&dev->disconnect_rwsem);
+	down_read(&dev->iface->disconnect_rwsem);
 	if (!dev->gone) {
-		ret = usb_autopm_get_interface(dev->intf);
+		ret = usb_autopm_get_interface(dev->iface->intf);
 		if (ret && ret != -ENODEV)
 			ret = -EIO;
 	}
-	up_read(&dev->disconnect_rwsem);
+	up_read(&dev->iface->disconnect_rwsem);
 	return ret;
 }
 
@@ -104,7 +104,7 @@ int mydev_pm_get(struct mydev_device *dev)
  */
 void mydev_pm_put(struct mydev_device *dev)
 {
-	usb_autopm_put_interface_async(dev->intf);
+	usb_autopm_put_interface_async(dev->iface->intf);
 }
 
 /**
@@ -160,7 +160,8 @@ int mydev_control_errno(struct mydev_device *dev, int status)
 		return -ENODEV;
 	}
 	/* A reset from elsewhere ends requests as an unplug does. */
-	return dev->udev->state == USB_STATE_NOTATTACHED ? -ENODEV : -EIO;
+	return dev->iface->udev->state == USB_STATE_NOTATTACHED ? -ENODEV
+								: -EIO;
 }
 
 /**

@@ -50,9 +50,7 @@ static void mydev_device_release(struct device *device)
 	/* Not started any more for a device without clients. */
 	hrtimer_cancel(&dev->rx.wake_timer);
 	mydev_tx_free(dev);
-	usb_put_intf(dev->intf);
-	usb_put_dev(dev->udev);
-	kfree(dev);
+	mydev_interface_put(dev->iface);
 }
 
 /**
@@ -61,7 +59,9 @@ static void mydev_device_release(struct device *device)
  */
 static void mydev_fill_info(struct mydev_device *dev)
 {
-	const struct usb_device_descriptor *device = &dev->udev->descriptor;
+	struct usb_device *udev = dev->iface->udev;
+	const struct usb_device_descriptor *device = &udev->descriptor;
+	struct usb_interface *intf = dev->iface->intf;
 	struct mydev_info *info = &dev->info;
 
 	info->size = sizeof(*info);
@@ -77,14 +77,13 @@ static void mydev_fill_info(struct mydev_device *dev)
 	info->id_vendor = le16_to_cpu(device->idVendor);
 	info->id_product = le16_to_cpu(device->idProduct);
 	info->bcd_device = le16_to_cpu(device->bcdDevice);
-	info->interface_number =
-		dev->intf->cur_altsetting->desc.bInterfaceNumber;
-	info->speed = dev->udev->speed;
-	info->bus_number = dev->udev->bus->busnum;
-	info->device_number = dev->udev->devnum;
+	info->interface_number = intf->cur_altsetting->desc.bInterfaceNumber;
+	info->speed = udev->speed;
+	info->bus_number = udev->bus->busnum;
+	info->device_number = udev->devnum;
 	info->max_clients = MYDEV_MAX_CLIENTS;
 	info->max_queue_depth = MYDEV_MAX_DEPTH;
-	mydev_fill_endpoints(dev, dev->intf->cur_altsetting);
+	mydev_fill_endpoints(dev, intf->cur_altsetting);
 	if (dev->has_out) {
 		info->send_size = MYDEV_SEND_SIZE;
 		info->send_room = MYDEV_SENDS * MYDEV_SEND_SIZE;
@@ -126,25 +125,133 @@ static int mydev_check_altsettings(struct usb_interface *intf, bool *has_in,
 }
 
 /**
- * mydev_device_stop() - end all I/O of an interface that is unbound
- * @dev: the device, withdrawn
+ * mydev_add_node() - allocate and initialize a node
+ * @iface: the interface; frees it
+ * @has_in: some alternate setting has an IN endpoint for it
+ * @has_out: the same for OUT
+ *
+ * Return: 0 or -ENOMEM; undone by put_device().
+ */
+static int mydev_add_node(struct mydev_interface *iface, bool has_in,
+			  bool has_out)
+{
+	struct mydev_device *dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+
+	if (!dev)
+		return -ENOMEM;
+	mutex_init(&dev->rx_mutex);
+	spin_lock_init(&dev->rx_lock);
+	INIT_LIST_HEAD(&dev->clients);
+	kref_get(&iface->ref);
+	dev->iface = iface;
+	dev->has_in = has_in;
+	dev->has_out = has_out;
+	mydev_fill_info(dev);
+	mydev_rx_init(dev);
+	mydev_tx_init(dev);
+	mydev_tx_target(dev);
+
+	device_initialize(&dev->dev);
+	dev->dev.parent = &iface->intf->dev;
+	dev->dev.release = mydev_device_release;
+	list_add_tail(&dev->node, &iface->nodes);
+	return 0;
+}
+
+static void mydev_put_interface(struct mydev_interface *iface)
+{
+	struct mydev_device *dev;
+
+	list_for_each_entry(dev, &iface->nodes, node)
+		put_device(&dev->dev);
+	mydev_interface_put(iface);
+}
+
+static void mydev_unprepare_nodes(struct mydev_interface *iface)
+{
+	struct mydev_device *dev;
+
+	list_for_each_entry(dev, &iface->nodes, node) {
+		mydev_debugfs_remove(dev);
+		mydev_chardev_unprepare(dev);
+	}
+}
+
+static int mydev_prepare_nodes(struct mydev_interface *iface)
+{
+	struct mydev_device *dev;
+	int ret;
+
+	list_for_each_entry(dev, &iface->nodes, node) {
+		ret = mydev_chardev_prepare(dev);
+		if (ret)
+			goto err_unprepare;
+		mydev_debugfs_add(dev);
+	}
+	return 0;
+
+err_unprepare:
+	list_for_each_entry_continue_reverse(dev, &iface->nodes, node)
+	{
+		mydev_debugfs_remove(dev);
+		mydev_chardev_unprepare(dev);
+	}
+	return ret;
+}
+
+static void mydev_withdraw_nodes(struct mydev_interface *iface)
+{
+	struct mydev_device *dev;
+
+	list_for_each_entry(dev, &iface->nodes, node)
+		mydev_chardev_withdraw(dev);
+}
+
+/* The first one last: where that is, programs find all. */
+static int mydev_publish_nodes(struct mydev_interface *iface)
+{
+	struct mydev_device *dev;
+	int ret;
+
+	list_for_each_entry_reverse(dev, &iface->nodes, node) {
+		ret = mydev_chardev_publish(dev);
+		if (ret)
+			goto err_withdraw;
+	}
+	return 0;
+
+err_withdraw:
+	list_for_each_entry_continue(dev, &iface->nodes, node)
+		mydev_chardev_withdraw(dev);
+	return ret;
+}
+
+/**
+ * mydev_interface_stop() - end all I/O of an interface that is unbound
+ * @iface: the interface, its nodes withdrawn
  *
  * Context: process context; waits for all that talk to the hardware.
  */
-static void mydev_device_stop(struct mydev_device *dev)
+static void mydev_interface_stop(struct mydev_interface *iface)
 {
-	/* End control requests first: their waiters hold the rwsem. */
-	mydev_requests_end(dev);
-	down_write(&dev->disconnect_rwsem);
-	spin_lock_irq(&dev->rx_lock);
-	dev->gone = true;
-	spin_unlock_irq(&dev->rx_lock);
-	up_write(&dev->disconnect_rwsem);
+	struct mydev_device *dev;
 
-	if (mydev_requests_lost(dev))
-		mydev_device_pin(dev);
-	mydev_tx_shutdown(dev);
-	mydev_rx_shutdown(dev);
+	/* End control requests first: their waiters hold the rwsem. */
+	mydev_requests_end(iface);
+	down_write(&iface->disconnect_rwsem);
+	list_for_each_entry(dev, &iface->nodes, node) {
+		spin_lock_irq(&dev->rx_lock);
+		dev->gone = true;
+		spin_unlock_irq(&dev->rx_lock);
+	}
+	up_write(&iface->disconnect_rwsem);
+
+	if (mydev_requests_lost(iface))
+		mydev_interface_pin(iface);
+	list_for_each_entry(dev, &iface->nodes, node) {
+		mydev_tx_shutdown(dev);
+		mydev_rx_shutdown(dev);
+	}
 }
 
 /* usbcore has matched the first entry for all but the serial number. */
@@ -163,10 +270,30 @@ static bool mydev_is_ours(struct usb_interface *intf,
 	return false;
 }
 
+static const char *mydev_interface_name(struct mydev_interface *iface)
+{
+	return dev_name(
+		&list_first_entry(&iface->nodes, struct mydev_device, node)
+			 ->dev);
+}
+
+/* Say at the plug what there is. */
+static void mydev_log_nodes(struct mydev_interface *iface)
+{
+	struct mydev_device *dev;
+
+	list_for_each_entry(dev, &iface->nodes, node)
+		dev_info(&iface->intf->dev,
+			 "%s: %04x:%04x interface %u, IN %02x, OUT %02x\n",
+			 dev_name(&dev->dev), dev->info.id_vendor,
+			 dev->info.id_product, dev->info.interface_number,
+			 dev->info.ep_in, dev->info.ep_out);
+}
+
 static int mydev_probe(struct usb_interface *intf,
 		       const struct usb_device_id *id)
 {
-	struct mydev_device *dev;
+	struct mydev_interface *iface;
 	bool has_in, has_out;
 	int ret;
 
@@ -177,68 +304,45 @@ static int mydev_probe(struct usb_interface *intf,
 	if (ret)
 		return ret;
 
-	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
-	if (!dev)
+	iface = mydev_interface_alloc(intf);
+	if (!iface)
 		return -ENOMEM;
-
-	init_rwsem(&dev->disconnect_rwsem);
-	mutex_init(&dev->usb_mutex);
-	mutex_init(&dev->rx_mutex);
-	spin_lock_init(&dev->rx_lock);
-	INIT_LIST_HEAD(&dev->clients);
-	dev->udev = usb_get_dev(interface_to_usbdev(intf));
-	dev->intf = usb_get_intf(intf);
-	dev->has_in = has_in;
-	dev->has_out = has_out;
-	spin_lock_init(&dev->requests_lock);
-	INIT_LIST_HEAD(&dev->requests);
-	mydev_fill_info(dev);
-	mydev_rx_init(dev);
-	mydev_tx_init(dev);
-	mydev_tx_target(dev);
-
-	device_initialize(&dev->dev);
-	dev->dev.parent = &intf->dev;
-	dev->dev.release = mydev_device_release;
-	ret = mydev_chardev_prepare(dev);
+	ret = mydev_add_node(iface, has_in, has_out);
+	if (ret)
+		goto err_put;
+	ret = mydev_prepare_nodes(iface);
 	if (ret)
 		goto err_put;
 
-	usb_set_intfdata(intf, dev);
-	mydev_debugfs_add(dev);
-	/* Last: from here on programs open it. */
-	ret = mydev_chardev_publish(dev);
+	usb_set_intfdata(intf, iface);
+	/* Last: from here on programs open them. */
+	ret = mydev_publish_nodes(iface);
 	if (ret)
-		goto err_unprepare;
-
-	dev_info(&intf->dev, "%s: %04x:%04x interface %u, IN %02x, OUT %02x\n",
-		 dev_name(&dev->dev), dev->info.id_vendor, dev->info.id_product,
-		 dev->info.interface_number, dev->info.ep_in, dev->info.ep_out);
+		goto err_stop;
+	mydev_log_nodes(iface);
 	return 0;
 
-err_unprepare:
+err_stop:
 	/* A node that was made by hand may have been opened already. */
-	mydev_device_stop(dev);
-	mydev_debugfs_remove(dev);
+	mydev_interface_stop(iface);
 	usb_set_intfdata(intf, NULL);
-	mydev_chardev_unprepare(dev);
+	mydev_unprepare_nodes(iface);
 err_put:
-	put_device(&dev->dev);
+	mydev_put_interface(iface);
 	return ret;
 }
 
 static void mydev_disconnect(struct usb_interface *intf)
 {
-	struct mydev_device *dev = usb_get_intfdata(intf);
+	struct mydev_interface *iface = usb_get_intfdata(intf);
 
-	mydev_chardev_withdraw(dev);
-	mydev_debugfs_remove(dev);
-	mydev_device_stop(dev);
+	mydev_withdraw_nodes(iface);
+	mydev_interface_stop(iface);
 
-	dev_info(&intf->dev, "%s: gone\n", dev_name(&dev->dev));
+	dev_info(&intf->dev, "%s: gone\n", mydev_interface_name(iface));
 	usb_set_intfdata(intf, NULL);
-	mydev_chardev_unprepare(dev);
-	put_device(&dev->dev);
+	mydev_unprepare_nodes(iface);
+	mydev_put_interface(iface);
 	mydev_requests_reap();
 }
 

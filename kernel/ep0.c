@@ -46,17 +46,17 @@ void mydev_request_put(struct mydev_request *r)
 static void mydev_request_complete(struct urb *urb)
 {
 	struct mydev_request *r = urb->context;
-	struct mydev_device *dev = r->dev;
+	struct mydev_interface *iface = r->iface;
 	unsigned long flags;
 
-	/* The device is there: the waiter is, or it is known that one is lost. */
-	spin_lock_irqsave(&dev->requests_lock, flags);
+	/* The interface is there: the waiter is, or it is known that one is lost. */
+	spin_lock_irqsave(&iface->requests_lock, flags);
 	r->done = true;
 	if (r->lost) {
-		dev->requests_lost--;
+		iface->requests_lost--;
 		atomic_inc(&mydev_requests_back);
 	}
-	spin_unlock_irqrestore(&dev->requests_lock, flags);
+	spin_unlock_irqrestore(&iface->requests_lock, flags);
 	complete(&r->back);
 	complete(&r->wake);
 	mydev_request_put(r);
@@ -83,10 +83,11 @@ struct mydev_request *mydev_request_alloc(struct mydev_device *dev, u8 type,
 	/* Without data, usbcore wants the pipe of the setup packet. */
 	bool in = (type & USB_DIR_IN) && length;
 	struct mydev_request *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+	struct usb_device *udev = dev->iface->udev;
 
 	if (!r)
 		return NULL;
-	r->dev = dev;
+	r->iface = dev->iface;
 	refcount_set(&r->refs, 1);
 	init_completion(&r->wake);
 	init_completion(&r->back);
@@ -104,72 +105,71 @@ struct mydev_request *mydev_request_alloc(struct mydev_device *dev, u8 type,
 	r->setup->wValue = cpu_to_le16(value);
 	r->setup->wIndex = cpu_to_le16(index);
 	r->setup->wLength = cpu_to_le16(length);
-	usb_fill_control_urb(r->urb, dev->udev,
-			     in ? usb_rcvctrlpipe(dev->udev, 0)
-				: usb_sndctrlpipe(dev->udev, 0),
-			     (u8 *)r->setup, r->data, length,
-			     mydev_request_complete, r);
+	usb_fill_control_urb(
+		r->urb, udev,
+		in ? usb_rcvctrlpipe(udev, 0) : usb_sndctrlpipe(udev, 0),
+		(u8 *)r->setup, r->data, length, mydev_request_complete, r);
 	return r;
 }
 
 /* Return: false if disconnect has begun. */
 static bool mydev_request_add(struct mydev_request *r)
 {
-	struct mydev_device *dev = r->dev;
+	struct mydev_interface *iface = r->iface;
 	bool add;
 
-	spin_lock_irq(&dev->requests_lock);
-	add = !dev->requests_end;
+	spin_lock_irq(&iface->requests_lock);
+	add = !iface->requests_end;
 	if (add)
-		list_add_tail(&r->list, &dev->requests);
-	spin_unlock_irq(&dev->requests_lock);
+		list_add_tail(&r->list, &iface->requests);
+	spin_unlock_irq(&iface->requests_lock);
 	return add;
 }
 
 /* Return: true if disconnect has begun. */
 static bool mydev_request_remove(struct mydev_request *r)
 {
-	struct mydev_device *dev = r->dev;
+	struct mydev_interface *iface = r->iface;
 	bool ended;
 
-	spin_lock_irq(&dev->requests_lock);
+	spin_lock_irq(&iface->requests_lock);
 	list_del(&r->list);
-	ended = dev->requests_end;
-	spin_unlock_irq(&dev->requests_lock);
+	ended = iface->requests_end;
+	spin_unlock_irq(&iface->requests_lock);
 	return ended;
 }
 
 /* Return: true if the transfer is lost from now on. */
 static bool mydev_request_lose(struct mydev_request *r)
 {
-	struct mydev_device *dev = r->dev;
+	struct mydev_interface *iface = r->iface;
 
-	spin_lock_irq(&dev->requests_lock);
+	spin_lock_irq(&iface->requests_lock);
 	r->lost = !r->done;
 	if (r->lost) {
-		dev->requests_lost++;
+		iface->requests_lost++;
 		/* Its completion is code of the module. */
 		__module_get(THIS_MODULE);
 	}
-	spin_unlock_irq(&dev->requests_lock);
+	spin_unlock_irq(&iface->requests_lock);
 	return r->lost;
 }
 
 /**
  * mydev_requests_end() - end all requests, and refuse new ones
- * @dev: the device, being disconnected
+ * @iface: the interface, being disconnected
  *
  * Context: process context; does not wait.
  */
-void mydev_requests_end(struct mydev_device *dev)
+void mydev_requests_end(struct mydev_interface *iface)
 {
 	struct mydev_request *r;
 
-	spin_lock_irq(&dev->requests_lock);
-	dev->requests_end = true;
-	list_for_each_entry(r, &dev->requests, list)
+	spin_lock_irq(&iface->requests_lock);
+	iface->requests_end = true;
+	list_for_each_entry(r, &iface->requests, list)
 		complete(&r->wake);
-	spin_unlock_irq(&dev->requests_lock);
+	spin_unlock_irq(&iface->requests_lock);
 }
 
 /**
@@ -188,17 +188,17 @@ void mydev_requests_reap(void)
 
 /**
  * mydev_requests_lost() - check whether a host controller has lost a request
- * @dev: the device
+ * @iface: the interface
  *
  * Return: true if one may still use its memory.
  */
-bool mydev_requests_lost(struct mydev_device *dev)
+bool mydev_requests_lost(struct mydev_interface *iface)
 {
 	bool lost;
 
-	spin_lock_irq(&dev->requests_lock);
-	lost = dev->requests_lost;
-	spin_unlock_irq(&dev->requests_lock);
+	spin_lock_irq(&iface->requests_lock);
+	lost = iface->requests_lost;
+	spin_unlock_irq(&iface->requests_lock);
 	return lost;
 }
 
@@ -215,7 +215,7 @@ static bool mydev_request_cancel(struct mydev_request *r)
 	if (wait_for_completion_timeout(&r->back, MYDEV_GIVEBACK_TIMEOUT))
 		return true;
 	if (mydev_request_lose(r)) {
-		dev_err(&r->dev->dev,
+		dev_err(&r->iface->intf->dev,
 			"a control request was not given back by the host controller\n");
 		return false;
 	}
@@ -304,7 +304,7 @@ int mydev_ep0_clear_halt(struct mydev_device *dev, unsigned int address)
 		ret = mydev_request_do(r, &actual, MYDEV_CLEAR_HALT_TIMEOUT);
 	/* The device starts over with DATA0, and so does the host. */
 	if (!ret)
-		usb_reset_endpoint(dev->udev, address);
+		usb_reset_endpoint(dev->iface->udev, address);
 	mydev_request_put(r);
 	memalloc_noio_restore(noio);
 	return ret;

@@ -2,13 +2,16 @@
 /*
  * The device, the owners of all objects, and the order of locks.
  *
- * One struct mydev_device per bound interface, one struct mydev_client per
- * open file, one struct mydev_buffer per block of receive memory.
+ * One struct mydev_interface per bound interface, one struct mydev_device per node
+ * of it, one struct mydev_client per open file, one struct mydev_buffer per block of
+ * receive memory.
  *
  * Lifetime
+ *   struct mydev_interface by its reference count. References: the binding (probe
+ *			  to disconnect), every node.
  *   struct mydev_device  by the reference count of its embedded struct device.
- *			  References: the bound interface (probe to
- *			  disconnect), every open file.
+ *			  References: the binding, every open file. Its memory
+ *			  is freed with the interface.
  *   struct mydev_client  from open to release of its file.
  *   pool, log, transfers	  from the open of the first member to the release of
  *			  the last; device and transfers never outlive it.
@@ -16,12 +19,12 @@
  *			  device: what a program has written outlives it.
  *
  * Locks, outermost first
- *   dev->usb_mutex	  serializes our attempts to lock the USB device, and to
+ *   iface->usb_mutex	  serializes our attempts to lock the USB device, and to
  *			  clear a halt: usb_lock_device_for_reset() polls, and
  *			  without it one caller in a loop starves the rest.
  *   the USB device's	  held by usbcore around probe, disconnect and reset, and
  *			  by us to reset, and to change the alternate setting.
- *   dev->disconnect_rwsem held for reading by all that talk to the hardware
+ *   iface->disconnect_rwsem  held for reading by all that talk to the hardware
  *			  from process context and find !dev->gone; taken for
  *			  writing by disconnect. Data is not waited for under it.
  *   client->read_mutex	  one reader at a time per client. Independent of the two
@@ -53,12 +56,12 @@
 #include <linux/fs.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
-#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/usb.h>
 
 #include "compat.h"
 #include "client.h"
+#include "interface.h"
 #include "log.h"
 #include "ring.h"
 #include "rx.h"
@@ -109,20 +112,21 @@ struct mydev_counters {
 
 /**
  * struct mydev_request - a control request
- * @list: in dev->requests while it is waited for
- * @dev: the device
+ * @list: in iface->requests while it is waited for
+ * @iface: the interface
  * @urb: its transfer
  * @setup: the setup packet
  * @data: wLength bytes, or NULL
  * @refs: one of the caller, and one of the transfer
- * @done: the transfer is back; this and the next under dev->requests_lock
+ * @done: the transfer is back; this and the next under
+ *	iface->requests_lock
  * @lost: the transfer did not come back in time
  * @wake: completed with the transfer, and by disconnect
  * @back: completed with the transfer
  */
 struct mydev_request {
 	struct list_head list;
-	struct mydev_device *dev;
+	struct mydev_interface *iface;
 	struct urb *urb;
 	struct usb_ctrlrequest *setup;
 	void *data;
@@ -134,19 +138,16 @@ struct mydev_request {
 };
 
 /**
- * struct mydev_device - one bound interface
- * @dev: the device of our class; its reference count is the only lifetime
- * @udev: the USB device, referenced until the release of @dev
- * @intf: the interface, referenced until the release of @dev
+ * struct mydev_device - one node of an interface
+ * @dev: the device of our class
+ * @iface: the interface, referenced until the release of @dev
+ * @node: in iface->nodes
  * @info: identity and endpoints; those of the alternate setting change under
  *	rx_lock while both sides are paused, the rest is constant after probe
  * @has_in: some alternate setting has a bulk IN endpoint, constant
  * @has_out: the same for bulk OUT
- * @disconnect_rwsem: see the top of this file
- * @gone: the interface is unbound; written under @disconnect_rwsem (write) and @rx_lock,
+ * @gone: the interface is unbound; written under disconnect_rwsem (write) and @rx_lock,
  *	so either is enough to read it
- * @usb_mutex: held by the one that has or tries for the USB device's lock, or clears
- *	a halt
  * @rx_mutex: see the top of this file
  * @rx_lock: see the top of this file
  * @rx: the receive ring
@@ -156,12 +157,6 @@ struct mydev_request {
  * @tx: the sending side
  * @transaction: the answer that is waited for, or NULL; under @rx_lock
  * @last_transaction: number of the last one, under @rx_lock
- * @requests_lock: innermost spinlock; guards the three next
- * @requests: control requests in progress
- * @requests_end: no more of them
- * @requests_lost: how many the host controller has not given back
- * @asleep: suspend has paused us; it, and the next, by PM callbacks only
- * @sleep_event: the event for clients after the sleep, MYDEV_EVENT_* or 0
  * @debugfs: the directory of this device
  * @clients: all open files, under @rx_lock
  * @nr_clients: length of @clients, under @rx_mutex and @rx_lock
@@ -175,17 +170,14 @@ struct mydev_request {
  */
 struct mydev_device {
 	struct device dev;
-	struct usb_device *udev;
-	struct usb_interface *intf;
+	struct mydev_interface *iface;
+	struct list_head node;
 	struct mydev_info info;
 	bool has_in;
 	bool has_out;
 
-	struct rw_semaphore disconnect_rwsem;
 	bool gone;
 
-	/* Serializes attempts to lock @udev. */
-	struct mutex usb_mutex;
 	/* Starts, stops and recovery of the ring; sleeps. */
 	struct mutex rx_mutex;
 	/* Everything that the completion touches. */
@@ -198,13 +190,6 @@ struct mydev_device {
 	u32 last_transaction;
 
 	struct mydev_tx tx;
-	/* Control requests; innermost. */
-	spinlock_t requests_lock;
-	struct list_head requests;
-	bool requests_end;
-	unsigned int requests_lost;
-	bool asleep;
-	u32 sleep_event;
 
 	struct dentry *debugfs;
 	struct list_head clients;
@@ -271,8 +256,8 @@ struct mydev_request *mydev_request_alloc(struct mydev_device *dev, u8 type,
 					  u16 length);
 void mydev_request_put(struct mydev_request *r);
 int mydev_request_do(struct mydev_request *r, u32 *actual, long timeout);
-void mydev_requests_end(struct mydev_device *dev);
-bool mydev_requests_lost(struct mydev_device *dev);
+void mydev_requests_end(struct mydev_interface *iface);
+bool mydev_requests_lost(struct mydev_interface *iface);
 void mydev_requests_reap(void);
 int mydev_ep0_clear_halt(struct mydev_device *dev, unsigned int address);
 
@@ -282,8 +267,8 @@ int mydev_control(struct mydev_client *client, struct mydev_control *arg);
 int mydev_clear_halt(struct mydev_client *client, u32 address);
 
 /* pm.c */
-bool mydev_pause(struct mydev_device *dev);
-void mydev_unpause(struct mydev_device *dev, u32 event);
+bool mydev_pause(struct mydev_interface *iface);
+void mydev_unpause(struct mydev_interface *iface, u32 event);
 int mydev_set_alternate(struct mydev_client *client, u32 number);
 int mydev_reset(struct mydev_client *client);
 int mydev_suspend(struct usb_interface *intf, pm_message_t message);

@@ -20,8 +20,9 @@
 /**
  * struct fixture - a device to put packets into, and its clients
  * @dev: the device
+ * @iface: its interface
  * @udev: something to keep awake; this and the next
- * @intf: its interface
+ * @intf: the same for usbcore
  * @urb: says how a transfer has ended
  * @clients: those that are open
  * @readback: what a client has read, READBACK bytes
@@ -29,6 +30,7 @@
  */
 struct fixture {
 	struct mydev_device dev;
+	struct mydev_interface iface;
 	struct usb_device udev;
 	struct usb_interface intf;
 	struct urb urb;

@@ -29,7 +29,10 @@ int fixture_init(struct kunit *test)
 	dev = &f->dev;
 	device_initialize(&dev->dev);
 	dev->dev.release = fixture_release;
-	init_rwsem(&dev->disconnect_rwsem);
+	dev->iface = &f->iface;
+	init_rwsem(&f->iface.disconnect_rwsem);
+	INIT_LIST_HEAD(&f->iface.nodes);
+	list_add_tail(&dev->node, &f->iface.nodes);
 	mutex_init(&dev->rx_mutex);
 	spin_lock_init(&dev->rx_lock);
 	INIT_LIST_HEAD(&dev->clients);
@@ -42,9 +45,9 @@ int fixture_init(struct kunit *test)
 	f->intf.dev.parent = &f->udev.dev;
 	pm_runtime_set_active(&f->intf.dev);
 	pm_runtime_enable(&f->intf.dev);
-	dev->intf = &f->intf;
+	f->iface.intf = &f->intf;
 	f->udev.state = USB_STATE_CONFIGURED;
-	dev->udev = &f->udev;
+	f->iface.udev = &f->udev;
 	mydev_rx_init(dev);
 	mydev_tx_init(dev);
 	dev->has_in = true;

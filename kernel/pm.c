@@ -9,8 +9,8 @@
 #include "mydev.h"
 
 /**
- * mydev_pause() - stop both directions
- * @dev: the device
+ * mydev_pause() - stop both directions of all nodes
+ * @iface: the interface
  *
  * Clients may go on to read what they have, and to write into what room is left.
  * Pauses add up.
@@ -18,24 +18,42 @@
  * Context: process context; waits for transfers to end.
  * Return: false if the host controller does not give one back.
  */
-bool mydev_pause(struct mydev_device *dev)
+bool mydev_pause(struct mydev_interface *iface)
 {
-	bool quiet = mydev_rx_pause(dev);
+	struct mydev_device *dev;
+	bool quiet = true;
 
-	return mydev_tx_pause(dev) && quiet;
+	list_for_each_entry(dev, &iface->nodes, node) {
+		quiet &= mydev_rx_pause(dev);
+		quiet &= mydev_tx_pause(dev);
+	}
+	return quiet;
 }
 
 /**
- * mydev_unpause() - let both directions go on
- * @dev: the device
+ * mydev_unpause() - let both directions of all nodes go on
+ * @iface: the interface
  * @event: MYDEV_EVENT_* for clients, 0 for none
  *
  * Context: process context; the rest is done by the works.
  */
-void mydev_unpause(struct mydev_device *dev, u32 event)
+void mydev_unpause(struct mydev_interface *iface, u32 event)
 {
-	mydev_rx_unpause(dev, event);
-	mydev_tx_unpause(dev);
+	struct mydev_device *dev;
+
+	list_for_each_entry(dev, &iface->nodes, node) {
+		mydev_rx_unpause(dev, event);
+		mydev_tx_unpause(dev);
+	}
+}
+
+/* What was queued before is of no use any more. Context: everything is paused. */
+static void mydev_cancel_queued(struct mydev_interface *iface)
+{
+	struct mydev_device *dev;
+
+	list_for_each_entry(dev, &iface->nodes, node)
+		mydev_tx_cancel_queued(dev);
 }
 
 /* Context: usb_mutex held, for the rest see mydev_lock_usb(). */
@@ -47,13 +65,14 @@ static int mydev_try_usb(struct mydev_device *dev)
 	do {
 		if (signal_pending(current))
 			return -EINTR;
-		ret = usb_lock_device_for_reset(dev->udev, dev->intf);
+		ret = usb_lock_device_for_reset(dev->iface->udev,
+						dev->iface->intf);
 	} while (ret == -EBUSY);
 	if (ret)
 		return ret == -ENODEV || ret == -EINTR ? -ENODEV : -EIO;
 	/* Disconnect needs the lock, so gone is stable. */
 	if (READ_ONCE(dev->gone)) {
-		usb_unlock_device(dev->udev);
+		usb_unlock_device(dev->iface->udev);
 		return -ENODEV;
 	}
 	return 0;
@@ -73,18 +92,18 @@ static int mydev_lock_usb(struct mydev_device *dev)
 	int ret;
 
 	/* Fairness, see usb_mutex. */
-	if (mutex_lock_interruptible(&dev->usb_mutex))
+	if (mutex_lock_interruptible(&dev->iface->usb_mutex))
 		return -EINTR;
 	ret = mydev_try_usb(dev);
 	if (ret)
-		mutex_unlock(&dev->usb_mutex);
+		mutex_unlock(&dev->iface->usb_mutex);
 	return ret;
 }
 
 static void mydev_unlock_usb(struct mydev_device *dev)
 {
-	usb_unlock_device(dev->udev);
-	mutex_unlock(&dev->usb_mutex);
+	usb_unlock_device(dev->iface->udev);
+	mutex_unlock(&dev->iface->usb_mutex);
 }
 
 /**
@@ -122,27 +141,43 @@ static int mydev_usb_end(struct mydev_device *dev, int ret)
 	return mydev_errno_or_enodev(dev, ret);
 }
 
+/* Context: everything is paused. */
+static bool mydev_setting_fits(struct mydev_interface *iface,
+			       struct usb_host_interface *setting)
+{
+	struct mydev_device *dev;
+
+	list_for_each_entry(dev, &iface->nodes, node) {
+		if (!mydev_rx_fits(dev, setting))
+			return false;
+	}
+	return true;
+}
+
 /* Context: USB device locked, everything paused. */
 static int mydev_use_alternate(struct mydev_device *dev,
 			       struct usb_host_interface *setting)
 {
+	struct mydev_interface *iface = dev->iface;
 	u8 interface = dev->info.interface_number;
 	int ret;
 
-	ret = usb_set_interface(dev->udev, interface,
+	ret = usb_set_interface(iface->udev, interface,
 				setting->desc.bAlternateSetting);
 	if (ret) {
 		/* usbcore has disabled the endpoints of the one in use. */
-		if (usb_set_interface(dev->udev, interface,
+		if (usb_set_interface(iface->udev, interface,
 				      dev->info.alternate_setting))
-			usb_queue_reset_device(dev->intf);
+			usb_queue_reset_device(iface->intf);
 		return mydev_control_errno(dev, ret);
 	}
-	spin_lock_irq(&dev->rx_lock);
-	mydev_fill_endpoints(dev, setting);
-	spin_unlock_irq(&dev->rx_lock);
-	mydev_rx_target(dev);
-	mydev_tx_cancel_queued(dev);
+	list_for_each_entry(dev, &iface->nodes, node) {
+		spin_lock_irq(&dev->rx_lock);
+		mydev_fill_endpoints(dev, setting);
+		spin_unlock_irq(&dev->rx_lock);
+		mydev_rx_target(dev);
+	}
+	mydev_cancel_queued(iface);
 	return 0;
 }
 
@@ -165,19 +200,19 @@ int mydev_set_alternate(struct mydev_client *client, u32 number)
 	ret = mydev_usb_begin(client);
 	if (ret)
 		return ret;
-	setting = usb_altnum_to_altsetting(dev->intf, number);
+	setting = usb_altnum_to_altsetting(dev->iface->intf, number);
 	if (!setting)
 		return mydev_usb_end(dev, -ERANGE);
 	/* Paused, the geometry does not change any more; permissions may have. */
-	if (!mydev_pause(dev))
+	if (!mydev_pause(dev->iface))
 		ret = -EIO;
 	else
 		ret = mydev_tx_allowed(client);
 	if (!ret)
-		ret = mydev_rx_fits(dev, setting)
+		ret = mydev_setting_fits(dev->iface, setting)
 			      ? mydev_use_alternate(dev, setting)
 			      : -ERANGE;
-	mydev_unpause(dev, ret ? 0 : MYDEV_EVENT_ALTERNATE);
+	mydev_unpause(dev->iface, ret ? 0 : MYDEV_EVENT_ALTERNATE);
 	return mydev_usb_end(dev, ret);
 }
 
@@ -202,7 +237,7 @@ int mydev_reset(struct mydev_client *client)
 	/* Waking and waiting took their time. */
 	ret = mydev_tx_allowed(client);
 	if (!ret) {
-		ret = usb_reset_device(dev->udev);
+		ret = usb_reset_device(dev->iface->udev);
 		/* It came back as another one, or not at all. */
 		if (ret && ret != -ENODEV && ret != -ENOMEM)
 			ret = -EIO;
@@ -218,51 +253,51 @@ int mydev_pre_reset(struct usb_interface *intf)
 
 int mydev_post_reset(struct usb_interface *intf)
 {
-	struct mydev_device *dev = usb_get_intfdata(intf);
+	struct mydev_interface *iface = usb_get_intfdata(intf);
 
-	mydev_tx_cancel_queued(dev);
-	mydev_unpause(dev, MYDEV_EVENT_RESET);
+	mydev_cancel_queued(iface);
+	mydev_unpause(iface, MYDEV_EVENT_RESET);
 	return 0;
 }
 
 int mydev_suspend(struct usb_interface *intf, pm_message_t message)
 {
-	struct mydev_device *dev = usb_get_intfdata(intf);
+	struct mydev_interface *iface = usb_get_intfdata(intf);
 	bool quiet;
 
 	/* usbcore may ask twice, where it could not suspend the device itself. */
-	if (dev->asleep)
+	if (iface->asleep)
 		return 0;
-	dev->asleep = true;
+	iface->asleep = true;
 	/* By itself it sleeps only where there is no stream to be disturbed. */
-	dev->sleep_event = PMSG_IS_AUTO(message) ? 0 : MYDEV_EVENT_RESUME;
-	quiet = mydev_pause(dev) && !mydev_requests_lost(dev);
+	iface->sleep_event = PMSG_IS_AUTO(message) ? 0 : MYDEV_EVENT_RESUME;
+	quiet = mydev_pause(iface) && !mydev_requests_lost(iface);
 	if (quiet || !PMSG_IS_AUTO(message))
 		return 0;
 	/* For what a host controller has lost, usbcore would wait for ever. */
-	dev->asleep = false;
-	mydev_unpause(dev, 0);
+	iface->asleep = false;
+	mydev_unpause(iface, 0);
 	return -EBUSY;
 }
 
 int mydev_resume(struct usb_interface *intf)
 {
-	struct mydev_device *dev = usb_get_intfdata(intf);
+	struct mydev_interface *iface = usb_get_intfdata(intf);
 
-	if (!dev->asleep)
+	if (!iface->asleep)
 		return 0;
-	dev->asleep = false;
-	mydev_unpause(dev, dev->sleep_event);
+	iface->asleep = false;
+	mydev_unpause(iface, iface->sleep_event);
 	return 0;
 }
 
 /* The device lost its power while the system slept. */
 int mydev_reset_resume(struct usb_interface *intf)
 {
-	struct mydev_device *dev = usb_get_intfdata(intf);
+	struct mydev_interface *iface = usb_get_intfdata(intf);
 
-	if (dev->asleep)
-		mydev_tx_cancel_queued(dev);
-	dev->sleep_event = MYDEV_EVENT_RESET;
+	if (iface->asleep)
+		mydev_cancel_queued(iface);
+	iface->sleep_event = MYDEV_EVENT_RESET;
 	return mydev_resume(intf);
 }

@@ -57,7 +57,7 @@ void mydev_rx_target(struct mydev_device *dev)
 	spin_unlock_irq(&dev->rx_lock);
 	for (i = 0; rx->transfers && i < rx->nr; i++) {
 		rx->transfers[i].urb->pipe =
-			usb_rcvbulkpipe(dev->udev, dev->info.ep_in);
+			usb_rcvbulkpipe(dev->iface->udev, dev->info.ep_in);
 		rx->transfers[i].urb->transfer_buffer_length = rx->size;
 	}
 	mutex_unlock(&dev->rx_mutex);
@@ -88,11 +88,11 @@ void mydev_rx_init(struct mydev_device *dev)
 	if (!dev->has_in)
 		return;
 
-	if (dev->udev->speed >= USB_SPEED_SUPER) {
+	if (dev->iface->udev->speed >= USB_SPEED_SUPER) {
 		rx->nr = 48;
 		rx->nr_buffers = 128;
 		rx->size = SZ_32K;
-	} else if (dev->udev->speed == USB_SPEED_HIGH) {
+	} else if (dev->iface->udev->speed == USB_SPEED_HIGH) {
 		rx->nr = 16;
 		rx->nr_buffers = 64;
 		rx->size = SZ_16K;
@@ -205,7 +205,7 @@ int mydev_rx_set_geometry(struct mydev_device *dev,
 			? roundup_pow_of_two(geometry->log_entries)
 			: mydev_default_entries(geometry->pool_bytes - 1);
 
-	down_read(&dev->disconnect_rwsem);
+	down_read(&dev->iface->disconnect_rwsem);
 	mutex_lock(&dev->rx_mutex);
 	if (dev->gone || (client && client->revoked)) {
 		ret = dev->gone ? -ENODEV : -ESTALE;
@@ -224,7 +224,7 @@ int mydev_rx_set_geometry(struct mydev_device *dev,
 		mydev_rx_use_geometry(dev, &numbers);
 out:
 	mutex_unlock(&dev->rx_mutex);
-	up_read(&dev->disconnect_rwsem);
+	up_read(&dev->iface->disconnect_rwsem);
 	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_rx_set_geometry);

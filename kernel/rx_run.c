@@ -312,7 +312,7 @@ static int mydev_rx_pm_get(struct mydev_device *dev, bool *got)
 	*got = false;
 	if (!needed)
 		return 0;
-	ret = usb_autopm_get_interface(dev->intf);
+	ret = usb_autopm_get_interface(dev->iface->intf);
 	*got = !ret;
 	return ret;
 }
@@ -325,7 +325,7 @@ void mydev_rx_work(struct work_struct *work)
 	bool got;
 	int ret;
 
-	down_read(&dev->disconnect_rwsem);
+	down_read(&dev->iface->disconnect_rwsem);
 	if (!dev->gone && !mydev_device_is_leaving(dev)) {
 		ret = mydev_rx_pm_get(dev, &got);
 		mutex_lock(&dev->rx_mutex);
@@ -339,7 +339,7 @@ void mydev_rx_work(struct work_struct *work)
 		mydev_rx_pm_put_idle(dev);
 		mutex_unlock(&dev->rx_mutex);
 	}
-	up_read(&dev->disconnect_rwsem);
+	up_read(&dev->iface->disconnect_rwsem);
 }
 
 /**
@@ -420,7 +420,7 @@ void mydev_rx_shutdown(struct mydev_device *dev)
 	mutex_unlock(&dev->rx_mutex);
 
 	if (pm_held)
-		usb_autopm_put_interface_no_suspend(dev->intf);
+		usb_autopm_put_interface_no_suspend(dev->iface->intf);
 
 	/* Both works check gone and are not queued any more. */
 	cancel_delayed_work_sync(&rx->work);

@@ -29,9 +29,9 @@ static DEVICE_ATTR_RO(_name)
 MYDEV_CONSTANT(id_vendor, "%04x", dev->info.id_vendor);
 MYDEV_CONSTANT(id_product, "%04x", dev->info.id_product);
 MYDEV_CONSTANT(bcd_device, "%04x", dev->info.bcd_device);
-MYDEV_CONSTANT(manufacturer, "%s", dev->udev->manufacturer);
-MYDEV_CONSTANT(product, "%s", dev->udev->product);
-MYDEV_CONSTANT(serial, "%s", dev->udev->serial);
+MYDEV_CONSTANT(manufacturer, "%s", dev->iface->udev->manufacturer);
+MYDEV_CONSTANT(product, "%s", dev->iface->udev->product);
+MYDEV_CONSTANT(serial, "%s", dev->iface->udev->serial);
 MYDEV_CONSTANT(speed, "%s", usb_speed_string(dev->info.speed));
 MYDEV_CONSTANT(interface_number, "%02x", dev->info.interface_number);
 
@@ -252,11 +252,11 @@ static umode_t mydev_attr_visible(struct kobject *kobj, struct attribute *attr,
 	bool visible = true;
 
 	if (attr == &dev_attr_manufacturer.attr)
-		visible = dev->udev->manufacturer;
+		visible = dev->iface->udev->manufacturer;
 	else if (attr == &dev_attr_product.attr)
-		visible = dev->udev->product;
+		visible = dev->iface->udev->product;
 	else if (attr == &dev_attr_serial.attr)
-		visible = dev->udev->serial;
+		visible = dev->iface->udev->serial;
 	else if (attr == &dev_attr_ep_in.attr ||
 		 attr == &dev_attr_ep_in_max_packet.attr ||
 		 attr == &dev_attr_transfers.attr.attr ||

@@ -61,7 +61,7 @@ void mydev_tx_target(struct mydev_device *dev)
 	spin_unlock_irq(&tx->lock);
 	for (i = 0; tx->sends && i < MYDEV_SENDS; i++)
 		tx->sends[i].urb->pipe =
-			usb_sndbulkpipe(dev->udev, dev->info.ep_out);
+			usb_sndbulkpipe(dev->iface->udev, dev->info.ep_out);
 }
 
 /**
@@ -100,8 +100,9 @@ int mydev_tx_alloc(struct mydev_device *dev)
 			mydev_tx_free(dev);
 			goto out;
 		}
-		usb_fill_bulk_urb(sends[i].urb, dev->udev, 0, sends[i].data, 0,
-				  mydev_tx_complete, &sends[i]);
+		usb_fill_bulk_urb(sends[i].urb, dev->iface->udev, 0,
+				  sends[i].data, 0, mydev_tx_complete,
+				  &sends[i]);
 		if (tx->urbs_blocked)
 			usb_block_urb(sends[i].urb);
 	}

@@ -350,7 +350,7 @@ void mydev_tx_work(struct work_struct *work)
 	struct mydev_tx *tx = &dev->tx;
 	bool stopped;
 
-	down_read(&dev->disconnect_rwsem);
+	down_read(&dev->iface->disconnect_rwsem);
 	if (!dev->gone && !mydev_device_is_leaving(dev)) {
 		mutex_lock(&tx->mutex);
 		spin_lock_irq(&tx->lock);
@@ -364,7 +364,7 @@ void mydev_tx_work(struct work_struct *work)
 		mutex_unlock(&tx->mutex);
 		mydev_tx_pm_put_idle(dev);
 	}
-	up_read(&dev->disconnect_rwsem);
+	up_read(&dev->iface->disconnect_rwsem);
 }
 
 /**
@@ -457,7 +457,7 @@ void mydev_tx_shutdown(struct mydev_device *dev)
 	mutex_unlock(&tx->mutex);
 
 	if (pm_held)
-		usb_autopm_put_interface_no_suspend(dev->intf);
+		usb_autopm_put_interface_no_suspend(dev->iface->intf);
 	/* It checks gone, and is not queued any more. */
 	cancel_delayed_work_sync(&tx->work);
 }

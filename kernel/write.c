@@ -173,11 +173,12 @@ static int mydev_tx_pm_get_device(struct mydev_device *dev, bool nonblock)
 
 	if (!nonblock)
 		return mydev_pm_get(dev);
-	if (!down_read_trylock(&dev->disconnect_rwsem))
+	if (!down_read_trylock(&dev->iface->disconnect_rwsem))
 		return -EAGAIN;
 	if (!dev->gone)
-		ret = usb_autopm_get_interface_async(dev->intf) ? -EIO : 0;
-	up_read(&dev->disconnect_rwsem);
+		ret = usb_autopm_get_interface_async(dev->iface->intf) ? -EIO
+								       : 0;
+	up_read(&dev->iface->disconnect_rwsem);
 	return ret;
 }
 

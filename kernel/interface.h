@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The interface that is bound: what its nodes have in common.
+ */
+#ifndef MYDEV_INTERFACE_H
+#define MYDEV_INTERFACE_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/usb.h>
+
+/**
+ * struct mydev_interface - one bound interface
+ * @ref: one of the binding, from probe to disconnect, and one of each node, until the
+ *	release of its &struct device
+ * @udev: the USB device, referenced; this and the next are constant
+ * @intf: the interface, referenced
+ * @nodes: its nodes, struct mydev_device; constant after probe. Their memory is freed
+ *	with the interface, so whoever has one may look at all
+ * @disconnect_rwsem: see mydev.h
+ * @usb_mutex: held by the one that has or tries for the USB device's lock, or clears
+ *	a halt
+ * @requests_lock: innermost spinlock; guards the three next
+ * @requests: control requests in progress
+ * @requests_end: no more of them
+ * @requests_lost: how many the host controller has not given back
+ * @asleep: suspend has paused us; it, and the next, by PM callbacks only
+ * @sleep_event: the event for clients after the sleep, MYDEV_EVENT_* or 0
+ */
+struct mydev_interface {
+	struct kref ref;
+	struct usb_device *udev;
+	struct usb_interface *intf;
+	struct list_head nodes;
+
+	struct rw_semaphore disconnect_rwsem;
+	/* Serializes attempts to lock @udev. */
+	struct mutex usb_mutex;
+	/* Control requests; innermost. */
+	spinlock_t requests_lock;
+	struct list_head requests;
+	bool requests_end;
+	unsigned int requests_lost;
+	bool asleep;
+	u32 sleep_event;
+};
+
+/* interface.c */
+struct mydev_interface *mydev_interface_alloc(struct usb_interface *intf);
+void mydev_interface_put(struct mydev_interface *iface);
+void mydev_interface_pin(struct mydev_interface *iface);
+
+#endif /* MYDEV_INTERFACE_H */
