@@ -1,27 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The right to send: the claim, and the lease.
- *
- * The claim is taken for one message or one transaction, and makes it one piece on
- * the wire. The lease is taken by a program for as long as it likes, and keeps
- * all others from sending and controlling.
+ * The right to send: the claim, of each node its own. It is taken for one message or
+ * one transaction, and makes it one piece on the wire.
  */
 #include <linux/completion.h>
 #include <linux/poll.h>
-#include <linux/sysfs.h>
 
 #include "mydev.h"
 
-/* Context: tx.lock held. */
-static int mydev_tx_check_client(struct mydev_client *client)
+/**
+ * mydev_lease_is_others() - check whether another client has the lease
+ * @client: any client
+ *
+ * It is given while its new holder has the claims of all nodes. So a client that has
+ * or gets the claim of one, under its tx.lock, finds it here, or keeps it from being
+ * given.
+ *
+ * Context: any; under tx.lock where it decides on the claim, or on a poller's sleep.
+ * Return: true if so.
+ */
+bool mydev_lease_is_others(const struct mydev_client *client)
 {
-	struct mydev_tx *tx = &client->dev->tx;
+	const struct mydev_client *lease = READ_ONCE(client->dev->iface->lease);
 
+	return lease && lease != client;
+}
+
+/* Context: tx->lock held. May a client send here? */
+static int mydev_tx_check_client(const struct mydev_client *client,
+				 const struct mydev_tx *tx)
+{
 	if (READ_ONCE(client->revoked))
 		return -ESTALE;
 	if (tx->state == MYDEV_TX_GONE)
 		return -ENODEV;
-	if (tx->lease && tx->lease != client)
+	if (mydev_lease_is_others(client))
 		return -EBUSY;
 	return 0;
 }
@@ -55,7 +68,7 @@ int mydev_tx_allowed(struct mydev_client *client)
 	int ret;
 
 	spin_lock_irq(&tx->lock);
-	ret = mydev_tx_check_client(client);
+	ret = mydev_tx_check_client(client, tx);
 	spin_unlock_irq(&tx->lock);
 	return ret;
 }
@@ -63,12 +76,14 @@ int mydev_tx_allowed(struct mydev_client *client)
 /**
  * struct mydev_waiter - a thread that waits for the claim
  * @list: in tx->waiters until @done
+ * @tx: where it waits
  * @client: that the thread is of
  * @done: it has the claim, or will not get it
  * @ret: 0 or a negative errno, valid when @done
  */
 struct mydev_waiter {
 	struct list_head list;
+	struct mydev_tx *tx;
 	struct mydev_client *client;
 	struct completion done;
 	int ret;
@@ -76,33 +91,39 @@ struct mydev_waiter {
 
 /*
  * All of them may have to be refused under one hold of the lock. One of each client
- * may wait in any case: no client keeps others from waiting.
+ * may wait in any case: no client keeps others from waiting. At other nodes than its
+ * own waits only the one client that is about to get the lease.
  *
  * Context: tx.lock held.
  */
-static bool mydev_tx_add_waiter(struct mydev_client *client)
+static bool mydev_tx_add_waiter(struct mydev_waiter *waiter)
 {
-	struct mydev_tx *tx = &client->dev->tx;
+	struct mydev_client *client = waiter->client;
+	struct mydev_tx *tx = waiter->tx;
 
-	if (tx->nr_waiters >= MYDEV_MAX_WAITERS && client->tx.waiters)
-		return false;
+	if (tx == &client->dev->tx) {
+		if (tx->nr_waiters >= MYDEV_MAX_WAITERS && client->tx.waiters)
+			return false;
+		client->tx.waiters++;
+	}
 	tx->nr_waiters++;
-	client->tx.waiters++;
+	list_add_tail(&waiter->list, &tx->waiters);
 	return true;
 }
 
 /* Context: tx.lock held. */
-static void mydev_tx_remove_waiter(struct mydev_client *client)
+static void mydev_tx_remove_waiter(struct mydev_waiter *waiter)
 {
-	client->dev->tx.nr_waiters--;
-	client->tx.waiters--;
+	list_del_init(&waiter->list);
+	waiter->tx->nr_waiters--;
+	if (waiter->tx == &waiter->client->dev->tx)
+		waiter->client->tx.waiters--;
 }
 
 /* Context: tx.lock held. */
 static void mydev_tx_complete_waiter(struct mydev_waiter *waiter, int ret)
 {
-	list_del_init(&waiter->list);
-	mydev_tx_remove_waiter(waiter->client);
+	mydev_tx_remove_waiter(waiter);
 	waiter->ret = ret;
 	complete(&waiter->done);
 }
@@ -118,7 +139,7 @@ static void mydev_tx_hand_over(struct mydev_device *dev)
 	while (!tx->owner && !list_empty(&tx->waiters)) {
 		waiter = list_first_entry(&tx->waiters, struct mydev_waiter,
 					  list);
-		ret = mydev_tx_check_client(waiter->client);
+		ret = mydev_tx_check_client(waiter->client, waiter->tx);
 		if (!ret)
 			tx->owner = waiter->client;
 		mydev_tx_complete_waiter(waiter, ret);
@@ -139,12 +160,56 @@ void mydev_tx_kick_waiters(struct mydev_device *dev)
 	int ret;
 
 	list_for_each_entry_safe(waiter, next, &dev->tx.waiters, list) {
-		ret = mydev_tx_check_client(waiter->client);
+		ret = mydev_tx_check_client(waiter->client, waiter->tx);
 		if (ret)
 			mydev_tx_complete_waiter(waiter, ret);
 	}
-	wake_up_all(&dev->tx.lease_wait);
+	wake_up_all(&dev->iface->lease_wait);
 	wake_up_all(&dev->tx.wait);
+}
+
+/**
+ * mydev_tx_claim_node() - wait for the claim of a node
+ * @tx: its sending side
+ * @client: of the same node; or of another one, and about to get the lease
+ * @nonblock: see mydev_tx_claim()
+ * @timeout: the same
+ *
+ * Return: as mydev_tx_claim().
+ */
+int mydev_tx_claim_node(struct mydev_tx *tx, struct mydev_client *client,
+			bool nonblock, long timeout)
+{
+	struct mydev_waiter waiter = { .tx = tx, .client = client };
+	bool waits = false;
+	long left;
+	int ret;
+
+	init_completion(&waiter.done);
+	spin_lock_irq(&tx->lock);
+	ret = mydev_tx_check_client(client, tx);
+	if (!ret && !tx->owner) {
+		tx->owner = client;
+	} else if (!ret) {
+		ret = -EAGAIN;
+		waits = !nonblock && mydev_tx_add_waiter(&waiter);
+	}
+	spin_unlock_irq(&tx->lock);
+	if (!waits)
+		return ret;
+
+	left = wait_for_completion_interruptible_timeout(&waiter.done, timeout);
+
+	spin_lock_irq(&tx->lock);
+	/* Completed at the last moment counts. */
+	if (list_empty(&waiter.list)) {
+		ret = waiter.ret;
+	} else {
+		mydev_tx_remove_waiter(&waiter);
+		ret = left < 0 ? -ERESTARTSYS : -ETIMEDOUT;
+	}
+	spin_unlock_irq(&tx->lock);
+	return ret;
 }
 
 /**
@@ -161,40 +226,7 @@ void mydev_tx_kick_waiters(struct mydev_device *dev)
  */
 int mydev_tx_claim(struct mydev_client *client, bool nonblock, long timeout)
 {
-	struct mydev_tx *tx = &client->dev->tx;
-	struct mydev_waiter waiter = { .client = client };
-	bool waits = false;
-	long left;
-	int ret;
-
-	init_completion(&waiter.done);
-	spin_lock_irq(&tx->lock);
-	ret = mydev_tx_check_client(client);
-	if (!ret && !tx->owner) {
-		tx->owner = client;
-	} else if (!ret) {
-		ret = -EAGAIN;
-		waits = !nonblock && mydev_tx_add_waiter(client);
-		if (waits)
-			list_add_tail(&waiter.list, &tx->waiters);
-	}
-	spin_unlock_irq(&tx->lock);
-	if (!waits)
-		return ret;
-
-	left = wait_for_completion_interruptible_timeout(&waiter.done, timeout);
-
-	spin_lock_irq(&tx->lock);
-	/* Completed at the last moment counts. */
-	if (list_empty(&waiter.list)) {
-		ret = waiter.ret;
-	} else {
-		list_del(&waiter.list);
-		mydev_tx_remove_waiter(client);
-		ret = left < 0 ? -ERESTARTSYS : -ETIMEDOUT;
-	}
-	spin_unlock_irq(&tx->lock);
-	return ret;
+	return mydev_tx_claim_node(&client->dev->tx, client, nonblock, timeout);
 }
 
 /**
@@ -212,150 +244,19 @@ void mydev_tx_release(struct mydev_client *client)
 	spin_unlock_irq(&dev->tx.lock);
 }
 
-static bool mydev_lease_is_others(struct mydev_client *client)
-{
-	return mydev_tx_allowed(client) == -EBUSY;
-}
-
 /**
- * mydev_lease_wait() - wait for another client's lease to end
- * @client: of a file that is open for writing
- * @left: jiffies, or MAX_SCHEDULE_TIMEOUT
+ * mydev_tx_give_up() - end the claim of a client, and refuse waiters that may not send
+ * @dev: the device; why they may not is set already
+ * @client: of any node of the interface
  *
  * Context: process context.
- * Return: 0, -EAGAIN where MYDEV_MAX_WAITERS threads wait already, -ERESTARTSYS or
- * -ETIMEDOUT.
  */
-static int mydev_lease_wait(struct mydev_client *client, long left)
+void mydev_tx_give_up(struct mydev_device *dev, struct mydev_client *client)
 {
-	struct mydev_tx *tx = &client->dev->tx;
-	bool waits;
-
-	spin_lock_irq(&tx->lock);
-	waits = mydev_tx_add_waiter(client);
-	spin_unlock_irq(&tx->lock);
-	if (!waits)
-		return -EAGAIN;
-	left = wait_event_interruptible_timeout(
-		tx->lease_wait, !mydev_lease_is_others(client), left);
-	spin_lock_irq(&tx->lock);
-	mydev_tx_remove_waiter(client);
-	spin_unlock_irq(&tx->lock);
-	return left > 0 ? 0 : left ?: -ETIMEDOUT;
-}
-
-/**
- * mydev_lease_acquire() - get the exclusive right to send and control
- * @client: of a file that is open for writing
- * @timeout_ms: how long to wait for it, U32_MAX for ever
- * @nonblock: do not wait, whatever @timeout_ms says
- *
- * A message that is under way is let end: it is waited for like a writer does.
- * That takes no long time as a rule, so where the lease itself is not to be
- * waited for, it is done all the same.
- *
- * Context: process context.
- * Return: 0, -EBUSY if it is held and that is not to be waited for, -EAGAIN the
- * same for a message that is under way, -ETIMEDOUT, -ERESTARTSYS, -ENODEV or
- * -ESTALE.
- */
-int mydev_lease_acquire(struct mydev_client *client, u32 timeout_ms,
-			bool nonblock)
-{
-	struct mydev_device *dev = client->dev;
-	struct mydev_tx *tx = &dev->tx;
-	long left = msecs_to_jiffies(timeout_ms ?: MYDEV_DEFAULT_TIMEOUT_MS);
-	unsigned long end = jiffies + left;
-	int ret;
-
-	for (;;) {
-		if (timeout_ms == U32_MAX)
-			left = MAX_SCHEDULE_TIMEOUT;
-		else
-			left = max_t(long, end - jiffies, 1);
-		ret = mydev_tx_claim(client, nonblock, left);
-		if (ret != -EBUSY || nonblock || !timeout_ms)
-			break;
-		ret = mydev_lease_wait(client, left);
-		if (ret)
-			break;
-	}
-	if (ret)
-		return ret;
-
-	spin_lock_irq(&tx->lock);
-	/* A revoke that came meanwhile has found no lease to end. */
-	ret = mydev_tx_check_client(client);
-	if (!ret) {
-		tx->lease = client;
-		/* Waiters for the claim are refused now. */
-		mydev_tx_kick_waiters(dev);
-	}
-	if (tx->owner == client)
+	spin_lock_irq(&dev->tx.lock);
+	mydev_tx_kick_waiters(dev);
+	/* A client that was revoked gets it never again, in no thread. */
+	if (dev->tx.owner == client)
 		mydev_tx_hand_over(dev);
-	spin_unlock_irq(&tx->lock);
-	return ret;
-}
-
-/**
- * mydev_lease_release() - give the lease back
- * @client: any client
- *
- * Context: process context.
- */
-void mydev_lease_release(struct mydev_client *client)
-{
-	struct mydev_tx *tx = &client->dev->tx;
-
-	spin_lock_irq(&tx->lock);
-	if (tx->lease == client) {
-		tx->lease = NULL;
-		wake_up_all(&tx->lease_wait);
-		wake_up_all(&tx->wait);
-	}
-	spin_unlock_irq(&tx->lock);
-}
-
-/**
- * mydev_tx_revoke() - end the lease and the claim of a client
- * @client: revoked already
- *
- * Its lease and its claim end, and its threads that wait for them look up. One that
- * is in the middle of a message, maybe in a page fault that is never served, finds
- * that out when it comes back.
- *
- * Context: process context.
- */
-void mydev_tx_revoke(struct mydev_client *client)
-{
-	struct mydev_tx *tx = &client->dev->tx;
-
-	spin_lock_irq(&tx->lock);
-	if (tx->lease == client)
-		tx->lease = NULL;
-	mydev_tx_kick_waiters(client->dev);
-	if (tx->owner == client)
-		mydev_tx_hand_over(client->dev);
-	spin_unlock_irq(&tx->lock);
-}
-
-/**
- * mydev_lease_show() - print the holder of the lease
- * @dev: the device
- * @buf: a page
- *
- * Return: bytes written: process id and command, or an empty line.
- */
-ssize_t mydev_lease_show(struct mydev_device *dev, char *buf)
-{
-	struct mydev_tx *tx = &dev->tx;
-	ssize_t n;
-
-	spin_lock_irq(&tx->lock);
-	if (tx->lease)
-		n = sysfs_emit(buf, "%d %s\n", tx->lease->pid, tx->lease->comm);
-	else
-		n = sysfs_emit(buf, "\n");
-	spin_unlock_irq(&tx->lock);
-	return n;
+	spin_unlock_irq(&dev->tx.lock);
 }

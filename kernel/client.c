@@ -82,8 +82,8 @@ struct mydev_client *mydev_client_open(struct mydev_device *dev, bool reader,
 		ret = -ENODEV;
 		goto err_remove;
 	}
-	/* 0 is no client; in four billion opens the first ones are long closed. */
-	client->id = ++dev->last_id ?: ++dev->last_id;
+	client->id = mydev_interface_next_id(dev->iface);
+	dev->last_id = client->id;
 	client->cursor = dev->log.head;
 	client->start = mydev_place_at(dev, dev->log.head);
 	client->next = client->start;
@@ -171,11 +171,9 @@ void mydev_client_close(struct mydev_client *client)
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_close);
 
 /* Context: rx_mutex held, which keeps those on the list from being closed. */
-static struct mydev_client *mydev_client_find(struct mydev_client *caller,
-					      u32 id)
+static struct mydev_client *mydev_client_find(struct mydev_device *dev, u32 id)
 {
-	struct mydev_device *dev = caller->dev;
-	struct mydev_client *client, *found = id ? NULL : caller;
+	struct mydev_client *client, *found = NULL;
 
 	spin_lock_irq(&dev->rx_lock);
 	list_for_each_entry(client, &dev->clients, list) {
@@ -186,28 +184,10 @@ static struct mydev_client *mydev_client_find(struct mydev_client *caller,
 	return found;
 }
 
-/**
- * mydev_client_revoke() - take everything from a client but its close
- * @caller: the asking client, which may
- * @id: number of the client, 0 for @caller
- *
- * A copy in progress completes: its buffers are pinned.
- *
- * Context: process context; takes rx_mutex, never what a reader or a writer
- * holds while it sleeps.
- * Return: 0, -ESRCH, or -ESTALE where @caller is revoked itself.
- */
-int mydev_client_revoke(struct mydev_client *caller, u32 id)
+/* Context: rx_mutex held. */
+static void mydev_client_end_use(struct mydev_client *client)
 {
-	struct mydev_device *dev = caller->dev;
-	struct mydev_client *client;
-
-	mutex_lock(&dev->rx_mutex);
-	client = mydev_client_find(caller, id);
-	if (caller->revoked || !client) {
-		mutex_unlock(&dev->rx_mutex);
-		return caller->revoked ? -ESTALE : -ESRCH;
-	}
+	struct mydev_device *dev = client->dev;
 
 	mydev_client_unsubscribe(client, true);
 	mydev_map_revoke(client);
@@ -218,8 +198,40 @@ int mydev_client_revoke(struct mydev_client *caller, u32 id)
 	mydev_client_wake(client, MYDEV_POLL_IN | EPOLLOUT | MYDEV_POLL_GONE,
 			  POLL_HUP);
 	spin_unlock_irq(&dev->rx_lock);
-	mutex_unlock(&dev->rx_mutex);
-	return 0;
+}
+
+/**
+ * mydev_client_revoke() - take everything from a client but its close
+ * @caller: the asking client, which may
+ * @id: number of the client, of any node of the interface; 0 for @caller
+ *
+ * A copy in progress completes: its buffers are pinned.
+ *
+ * Context: process context; takes rx_mutex, never what a reader or a writer
+ * holds while it sleeps.
+ * Return: 0, -ESRCH, or -ESTALE where @caller is revoked itself.
+ */
+int mydev_client_revoke(struct mydev_client *caller, u32 id)
+{
+	struct mydev_interface *iface = caller->dev->iface;
+	struct mydev_client *client;
+	struct mydev_device *dev;
+	int ret = -ESRCH;
+
+	list_for_each_entry(dev, &iface->nodes, node) {
+		mutex_lock(&dev->rx_mutex);
+		client = mydev_client_find(dev, id ?: caller->id);
+		if (READ_ONCE(caller->revoked))
+			ret = -ESTALE;
+		else if (client)
+			ret = 0;
+		if (!ret)
+			mydev_client_end_use(client);
+		mutex_unlock(&dev->rx_mutex);
+		if (ret != -ESRCH)
+			break;
+	}
+	return ret;
 }
 
 /**

@@ -86,7 +86,8 @@ struct mydev_client_map {
  * @send_error: negative errno that the next call reports, or 0
  * @errors: how many there were
  * @terminate: see MYDEV_CONFIG_TERMINATE; read and written without a lock
- * @waiters: its threads that wait for the claim or the lease
+ * @waiters: its threads that wait for the claim of its node
+ * @lease_waiters: the same for the lease, under lease_lock
  * @written_bytes: see struct mydev_stats
  * @sent_bytes: see struct mydev_stats
  * @failed_bytes: see struct mydev_stats
@@ -97,6 +98,7 @@ struct mydev_client_tx {
 	u32 errors;
 	bool terminate;
 	unsigned int waiters;
+	unsigned int lease_waiters;
 	u64 written_bytes;
 	u64 sent_bytes;
 	u64 failed_bytes;

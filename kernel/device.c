@@ -121,9 +121,10 @@ void mydev_pm_put(struct mydev_device *dev)
  */
 int mydev_errno_or_enodev(struct mydev_device *dev, int error)
 {
-	if (error == -EIO && wait_event_killable_timeout(
-				     dev->tx.lease_wait, READ_ONCE(dev->gone),
-				     MYDEV_UNPLUG_GRACE) > 0)
+	if (error == -EIO &&
+	    wait_event_killable_timeout(dev->iface->lease_wait,
+					READ_ONCE(dev->gone),
+					MYDEV_UNPLUG_GRACE) > 0)
 		error = -ENODEV;
 	return error;
 }

@@ -191,8 +191,7 @@ static int mydev_prepare_nodes(struct mydev_interface *iface)
 	return 0;
 
 err_unprepare:
-	list_for_each_entry_continue_reverse(dev, &iface->nodes, node)
-	{
+	list_for_each_entry_continue_reverse(dev, &iface->nodes, node) {
 		mydev_debugfs_remove(dev);
 		mydev_chardev_unprepare(dev);
 	}

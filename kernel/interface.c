@@ -8,6 +8,37 @@
 #include "mydev.h"
 
 /**
+ * mydev_interface_init() - initialize what the nodes of an interface share
+ * @iface: the interface, zeroed
+ */
+void mydev_interface_init(struct mydev_interface *iface)
+{
+	kref_init(&iface->ref);
+	INIT_LIST_HEAD(&iface->nodes);
+	init_rwsem(&iface->disconnect_rwsem);
+	mutex_init(&iface->usb_mutex);
+	spin_lock_init(&iface->requests_lock);
+	INIT_LIST_HEAD(&iface->requests);
+	spin_lock_init(&iface->lease_lock);
+	init_waitqueue_head(&iface->lease_wait);
+}
+EXPORT_SYMBOL_IF_KUNIT(mydev_interface_init);
+
+/**
+ * mydev_interface_next_id() - number a client
+ * @iface: the interface
+ *
+ * Return: its id, never 0, and another one than any client of any of the nodes has: in
+ * four billion opens the first ones are long closed.
+ */
+u32 mydev_interface_next_id(struct mydev_interface *iface)
+{
+	u32 id = atomic_inc_return(&iface->last_id);
+
+	return id ?: (u32)atomic_inc_return(&iface->last_id);
+}
+
+/**
  * mydev_interface_alloc() - allocate what the nodes of an interface share
  * @intf: the interface
  *
@@ -19,12 +50,7 @@ struct mydev_interface *mydev_interface_alloc(struct usb_interface *intf)
 
 	if (!iface)
 		return NULL;
-	kref_init(&iface->ref);
-	INIT_LIST_HEAD(&iface->nodes);
-	init_rwsem(&iface->disconnect_rwsem);
-	mutex_init(&iface->usb_mutex);
-	spin_lock_init(&iface->requests_lock);
-	INIT_LIST_HEAD(&iface->requests);
+	mydev_interface_init(iface);
 	iface->udev = usb_get_dev(interface_to_usbdev(intf));
 	iface->intf = usb_get_intf(intf);
 	return iface;

@@ -5,6 +5,7 @@
 #ifndef MYDEV_INTERFACE_H
 #define MYDEV_INTERFACE_H
 
+#include <linux/atomic.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -12,6 +13,9 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/usb.h>
+#include <linux/wait.h>
+
+struct mydev_client;
 
 /**
  * struct mydev_interface - one bound interface
@@ -28,6 +32,13 @@
  * @requests: control requests in progress
  * @requests_end: no more of them
  * @requests_lost: how many the host controller has not given back
+ * @lease_lock: innermost spinlock; guards the three next
+ * @lease: the client that alone may send and control, or NULL; given while it has
+ *	the claims of all nodes, see mydev_lease_is_others()
+ * @leasing: a client collects these claims
+ * @lease_waiters: threads on @lease_wait that wait for it
+ * @lease_wait: for the lease to end, or the device
+ * @last_id: id of the client of any node that was opened last
  * @asleep: suspend has paused us; it, and the next, by PM callbacks only
  * @sleep_event: the event for clients after the sleep, MYDEV_EVENT_* or 0
  */
@@ -45,12 +56,23 @@ struct mydev_interface {
 	struct list_head requests;
 	bool requests_end;
 	unsigned int requests_lost;
+
+	/* The right to send and control; innermost. */
+	spinlock_t lease_lock;
+	struct mydev_client *lease;
+	bool leasing;
+	unsigned int lease_waiters;
+	wait_queue_head_t lease_wait;
+
+	atomic_t last_id;
 	bool asleep;
 	u32 sleep_event;
 };
 
 /* interface.c */
+void mydev_interface_init(struct mydev_interface *iface);
 struct mydev_interface *mydev_interface_alloc(struct usb_interface *intf);
+u32 mydev_interface_next_id(struct mydev_interface *iface);
 void mydev_interface_put(struct mydev_interface *iface);
 void mydev_interface_pin(struct mydev_interface *iface);
 

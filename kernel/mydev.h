@@ -36,13 +36,16 @@
  *   dev->rx_lock	  spinlock, interrupts off: ring state, buffers and their
  *			  references, the log, clients, counters. The
  *			  completion takes this one and nothing else.
- *   dev->tx.lock	  spinlock, interrupts off: sends, claim, lease, counters
+ *   dev->tx.lock	  spinlock, interrupts off: sends, claim, counters
  *			  of sending. Neither is taken under the other.
+ *   iface->lease_lock	  spinlock, interrupts off: who has the lease, or gets it.
  *   client->wait.lock	  taken inside rx_lock and tx.lock by a wake-up.
  *
  * The memory map's lock is outside of rx_mutex and client->map.mutex: mmap()
  * takes the one, a page fault the other. So neither is held where user memory
  * is touched.
+ *
+ * Mutexes and spinlocks of two nodes are never held at the same time.
  *
  * The claim (arbiter.c) is no lock but a state: its holder may sleep for as long as
  * the device makes it wait, and waiters can be woken for other reasons.
@@ -166,7 +169,7 @@ struct mydev_request {
  * @woken: clients that were woken, and have not looked since, under @rx_lock
  * @maps: mappings of clients that are not revoked; grows from 0 under @rx_mutex
  *	only
- * @last_id: id of the client that was opened last, under @rx_lock
+ * @last_id: id of the client of this node that was opened last, under @rx_lock
  */
 struct mydev_device {
 	struct device dev;

@@ -30,8 +30,7 @@ int fixture_init(struct kunit *test)
 	device_initialize(&dev->dev);
 	dev->dev.release = fixture_release;
 	dev->iface = &f->iface;
-	init_rwsem(&f->iface.disconnect_rwsem);
-	INIT_LIST_HEAD(&f->iface.nodes);
+	mydev_interface_init(&f->iface);
 	list_add_tail(&dev->node, &f->iface.nodes);
 	mutex_init(&dev->rx_mutex);
 	spin_lock_init(&dev->rx_lock);

@@ -213,7 +213,7 @@ MYDEV_VARIABLE(state, const char *, "%s", mydev_state_names[mydev_rx_state(dev)]
 static ssize_t lease_show(struct device *device, struct device_attribute *attr,
 			  char *buf)
 {
-	return mydev_lease_show(to_mydev(device), buf);
+	return mydev_lease_show(to_mydev(device)->iface, buf);
 }
 static DEVICE_ATTR_RO(lease);
 

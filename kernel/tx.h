@@ -25,7 +25,10 @@
  */
 #define MYDEV_SENDS_IN_FLIGHT 24
 
-/* Threads that wait for the claim or the lease, beside one of each client. */
+/*
+ * Threads that wait for the claim, beside one of each client; and as many for the
+ * lease.
+ */
 #define MYDEV_MAX_WAITERS 256
 
 /* The longest message of an transaction, and the longest answer. */
@@ -33,6 +36,7 @@
 
 struct mydev_client;
 struct mydev_device;
+struct mydev_interface;
 struct mydev_stats;
 struct mydev_transact;
 
@@ -107,11 +111,9 @@ struct mydev_send {
  * @progress: when the device last took something, or there was nothing to take,
  *	jiffies
  * @owner: the client whose message is being queued, or NULL
- * @lease: the client that alone may send and control, or NULL
  * @waiters: for the claim, in the order in which they came
- * @nr_waiters: length of @waiters, and threads on @lease_wait
+ * @nr_waiters: length of @waiters
  * @wait: of pollers for the claim and room
- * @lease_wait: for the lease to end, or the device
  * @quiet: woken when no transfer is in flight any more, and at the end of @clearing
  * @work: recovers from errors, gives up what closed clients cannot send
  * @suspects: errors that may be the beginning of an unplug, and are not counted
@@ -145,11 +147,9 @@ struct mydev_tx {
 	bool pm_held;
 	unsigned long progress;
 	struct mydev_client *owner;
-	struct mydev_client *lease;
 	struct list_head waiters;
 	unsigned int nr_waiters;
 	wait_queue_head_t wait;
-	wait_queue_head_t lease_wait;
 	wait_queue_head_t quiet;
 	struct delayed_work work;
 	unsigned int suspects;
@@ -183,16 +183,22 @@ struct mydev_transaction {
 };
 
 /* arbiter.c */
+bool mydev_lease_is_others(const struct mydev_client *client);
 int mydev_tx_allowed(struct mydev_client *client);
+int mydev_tx_claim_node(struct mydev_tx *tx, struct mydev_client *client,
+			bool nonblock, long timeout);
 int mydev_tx_claim(struct mydev_client *client, bool nonblock, long timeout);
 void mydev_tx_wake_pollers(struct mydev_tx *tx);
 void mydev_tx_release(struct mydev_client *client);
 void mydev_tx_kick_waiters(struct mydev_device *dev);
-void mydev_tx_revoke(struct mydev_client *client);
+void mydev_tx_give_up(struct mydev_device *dev, struct mydev_client *client);
+
+/* lease.c */
 int mydev_lease_acquire(struct mydev_client *client, u32 timeout_ms,
 			bool nonblock);
 void mydev_lease_release(struct mydev_client *client);
-ssize_t mydev_lease_show(struct mydev_device *dev, char *buf);
+void mydev_tx_revoke(struct mydev_client *client);
+ssize_t mydev_lease_show(struct mydev_interface *iface, char *buf);
 
 /* tx.c */
 void mydev_tx_complete(struct urb *urb);

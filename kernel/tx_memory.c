@@ -21,7 +21,6 @@ void mydev_tx_init(struct mydev_device *dev)
 	INIT_LIST_HEAD(&tx->queue);
 	INIT_LIST_HEAD(&tx->waiters);
 	init_waitqueue_head(&tx->wait);
-	init_waitqueue_head(&tx->lease_wait);
 	init_waitqueue_head(&tx->quiet);
 	INIT_DELAYED_WORK(&tx->work, mydev_tx_work);
 }

@@ -473,7 +473,7 @@ __poll_t mydev_tx_poll(struct mydev_client *client)
 	if (client->tx.send_error)
 		events = EPOLLOUT | EPOLLWRNORM | EPOLLERR;
 	else if (tx->state != MYDEV_TX_GONE && !tx->owner &&
-		 (!tx->lease || tx->lease == client) && !list_empty(&tx->idle))
+		 !mydev_lease_is_others(client) && !list_empty(&tx->idle))
 		events = EPOLLOUT | EPOLLWRNORM;
 	spin_unlock_irq(&tx->lock);
 	return events;
