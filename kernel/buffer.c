@@ -246,11 +246,13 @@ struct mydev_buffer *mydev_buffer_pack(struct mydev_pool *pool,
 				       struct mydev_buffer *buf, u32 length,
 				       u32 *offset)
 {
+	/* All of its pages, where a transfer uses a part of the last one. */
+	unsigned int room = PAGE_ALIGN(pool->size);
 	struct mydev_buffer *pack;
 
-	if (length >= pool->size / MYDEV_PACK_PART)
+	if (length >= room / MYDEV_PACK_PART)
 		return NULL;
-	if (pool->pack && pool->size - pool->pack_used < length)
+	if (pool->pack && room - pool->pack_used < length)
 		mydev_pool_close_pack(pool);
 	if (!pool->pack) {
 		pool->pack = mydev_buffer_get_free(pool);
@@ -264,8 +266,8 @@ struct mydev_buffer *mydev_buffer_pack(struct mydev_pool *pool,
 	pack = pool->pack;
 	*offset = pool->pack_used;
 	memcpy(pack->data + *offset, buf->data, length);
-	pool->pack_used = min(pool->pack_used + ALIGN(length, MYDEV_PACK_ALIGN),
-			      pool->size);
+	pool->pack_used =
+		min(pool->pack_used + ALIGN(length, MYDEV_PACK_ALIGN), room);
 	mydev_buffer_get(pack);
 	mydev_buffer_put(pool, buf);
 	return pack;

@@ -18,7 +18,7 @@
 
 #include "mydev.h"
 
-/* Devices at once. */
+/* Nodes at once. */
 #define MYDEV_MINORS 1024
 
 static dev_t mydev_base;
@@ -246,9 +246,22 @@ static const struct file_operations mydev_fops = {
 #endif
 };
 
+/* The first node is called by its number, others behind that by their endpoint. */
+static int mydev_set_name(struct mydev_device *dev)
+{
+	const struct mydev_device *first =
+		list_first_entry(&dev->iface->nodes, struct mydev_device, node);
+
+	dev->info.index = first->minor;
+	if (dev == first)
+		return dev_set_name(&dev->dev, MYDEV_NAME "%u", dev->minor);
+	return dev_set_name(&dev->dev, MYDEV_NAME "%u.%02x", dev->info.index,
+			    dev->info.pipe);
+}
+
 /**
  * mydev_chardev_prepare() - give a device its number and name
- * @dev: the device, its &struct device initialised
+ * @dev: the device, its &struct device initialised; those before it have theirs
  *
  * Return: 0 or a negative errno; undone by mydev_chardev_unprepare().
  */
@@ -262,10 +275,10 @@ int mydev_chardev_prepare(struct mydev_device *dev)
 	if (ret)
 		return ret;
 
-	dev->info.index = index;
+	dev->minor = index;
 	dev->dev.class = &mydev_class;
 	dev->dev.devt = MKDEV(MAJOR(mydev_base), MINOR(mydev_base) + index);
-	ret = dev_set_name(&dev->dev, MYDEV_NAME "%u", index);
+	ret = mydev_set_name(dev);
 	if (ret)
 		mydev_chardev_unprepare(dev);
 	return ret;
@@ -280,7 +293,7 @@ int mydev_chardev_prepare(struct mydev_device *dev)
  */
 void mydev_chardev_unprepare(struct mydev_device *dev)
 {
-	xa_erase(&mydev_devices, dev->info.index);
+	xa_erase(&mydev_devices, dev->minor);
 }
 
 /**
@@ -294,10 +307,10 @@ int mydev_chardev_publish(struct mydev_device *dev)
 	int ret;
 
 	/* First: who sees the node can open it. */
-	mydev_device_set(dev->info.index, dev);
+	mydev_device_set(dev->minor, dev);
 	ret = device_add(&dev->dev);
 	if (ret)
-		mydev_device_set(dev->info.index, NULL);
+		mydev_device_set(dev->minor, NULL);
 	return ret;
 }
 
@@ -309,7 +322,7 @@ int mydev_chardev_publish(struct mydev_device *dev)
  */
 void mydev_chardev_withdraw(struct mydev_device *dev)
 {
-	mydev_device_set(dev->info.index, NULL);
+	mydev_device_set(dev->minor, NULL);
 	device_del(&dev->dev);
 }
 

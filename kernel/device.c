@@ -3,9 +3,13 @@
  * What the interface is, whether it is awake, and what its errors are called: called
  * from everywhere, and calling nothing.
  */
+#include <linux/minmax.h>
 #include <linux/module.h>
+#include <linux/time64.h>
 
 #include "mydev.h"
+
+#define MYDEV_MICROFRAME_US 125U
 
 /**
  * mydev_device_pin() - keep a device and its memory for ever
@@ -21,20 +25,40 @@ void mydev_device_pin(struct mydev_device *dev)
 	__module_get(THIS_MODULE);
 }
 
-/**
- * mydev_find_endpoints() - find the first bulk endpoint of either direction
- * @setting: an alternate setting
- * @in: receives the descriptor, or NULL
- * @out: receives the descriptor, or NULL
- */
-void mydev_find_endpoints(struct usb_host_interface *setting,
-			  struct usb_endpoint_descriptor **in,
-			  struct usb_endpoint_descriptor **out)
+/* How often the host controller asks an interrupt endpoint; 0 for a bulk one. */
+static u32 mydev_interval_us(const struct usb_device *udev,
+			     const struct usb_endpoint_descriptor *desc)
 {
-	if (usb_find_bulk_in_endpoint(setting, in))
-		*in = NULL;
-	if (usb_find_bulk_out_endpoint(setting, out))
-		*out = NULL;
+	if (!desc || !usb_endpoint_xfer_int(desc))
+		return 0;
+	if (udev->speed < USB_SPEED_HIGH)
+		return desc->bInterval * USEC_PER_MSEC;
+	return MYDEV_MICROFRAME_US << (clamp(desc->bInterval, 1, 16) - 1);
+}
+
+/**
+ * mydev_urb_target() - switch a transfer to the endpoint in use
+ * @dev: the device
+ * @urb: a transfer of it, not in flight
+ * @address: of the endpoint, mydev_info.ep_in or ep_out
+ */
+void mydev_urb_target(struct mydev_device *dev, struct urb *urb, u8 address)
+{
+	struct usb_device *udev = dev->iface->udev;
+	bool in = address & USB_DIR_IN;
+	u32 interval_us = in ? dev->info.ep_in_interval_us
+			     : dev->info.ep_out_interval_us;
+
+	/* As usb_fill_int_urb() does: in frames, or in microframes. */
+	urb->interval = interval_us / (udev->speed < USB_SPEED_HIGH
+					       ? USEC_PER_MSEC
+					       : MYDEV_MICROFRAME_US);
+	if (interval_us)
+		urb->pipe = in ? usb_rcvintpipe(udev, address)
+			       : usb_sndintpipe(udev, address);
+	else
+		urb->pipe = in ? usb_rcvbulkpipe(udev, address)
+			       : usb_sndbulkpipe(udev, address);
 }
 
 /**
@@ -47,10 +71,13 @@ void mydev_find_endpoints(struct usb_host_interface *setting,
 void mydev_fill_endpoints(struct mydev_device *dev,
 			  struct usb_host_interface *setting)
 {
-	struct usb_endpoint_descriptor *in, *out;
+	const struct usb_device *udev = dev->iface->udev;
+	const struct usb_endpoint_descriptor *in, *out;
 	struct mydev_info *info = &dev->info;
 
-	mydev_find_endpoints(setting, &in, &out);
+	in = mydev_pipe_endpoint(setting, dev->endpoints & MYDEV_ENDPOINTS_IN);
+	out = mydev_pipe_endpoint(setting,
+				  dev->endpoints & MYDEV_ENDPOINTS_OUT);
 	info->alternate_setting = setting->desc.bAlternateSetting;
 	info->interface_class = setting->desc.bInterfaceClass;
 	info->interface_subclass = setting->desc.bInterfaceSubClass;
@@ -59,6 +86,10 @@ void mydev_fill_endpoints(struct mydev_device *dev,
 	info->ep_in_max_packet = in ? usb_endpoint_maxp(in) : 0;
 	info->ep_out = out ? out->bEndpointAddress : 0;
 	info->ep_out_max_packet = out ? usb_endpoint_maxp(out) : 0;
+	info->ep_in_type = in ? usb_endpoint_type(in) : 0;
+	info->ep_out_type = out ? usb_endpoint_type(out) : 0;
+	info->ep_in_interval_us = mydev_interval_us(udev, in);
+	info->ep_out_interval_us = mydev_interval_us(udev, out);
 }
 
 /**

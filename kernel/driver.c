@@ -84,57 +84,43 @@ static void mydev_fill_info(struct mydev_device *dev)
 	info->max_clients = MYDEV_MAX_CLIENTS;
 	info->max_queue_depth = MYDEV_MAX_DEPTH;
 	mydev_fill_endpoints(dev, intf->cur_altsetting);
-	if (dev->has_out) {
-		info->send_size = MYDEV_SEND_SIZE;
-		info->send_room = MYDEV_SENDS * MYDEV_SEND_SIZE;
-	}
 }
 
 /**
- * mydev_check_altsettings() - look for usable endpoints in all alternate settings
- * @intf: the interface
- * @has_in: set if one of them has a bulk IN endpoint
- * @has_out: set if one of them has a bulk OUT endpoint
- *
- * Return: 0, or -ENODEV if there is nothing for us, said in the log.
+ * mydev_fill_pipe() - fill in which of the interface's pipes a node is
+ * @dev: the device, its sender initialized
+ * @pipes: all of them
+ * @i: which one
  */
-static int mydev_check_altsettings(struct usb_interface *intf, bool *has_in,
-				   bool *has_out)
+static void mydev_fill_pipe(struct mydev_device *dev,
+			    const struct mydev_pipes *pipes, unsigned int i)
 {
-	struct usb_endpoint_descriptor *in, *out;
-	unsigned int i;
+	struct mydev_info *info = &dev->info;
+	unsigned int n;
 
-	*has_in = false;
-	*has_out = false;
-	for (i = 0; i < intf->num_altsetting; i++) {
-		mydev_find_endpoints(&intf->altsetting[i], &in, &out);
-		if ((in && !usb_endpoint_maxp(in)) ||
-		    (out && !usb_endpoint_maxp(out))) {
-			dev_err(&intf->dev,
-				"a bulk endpoint has a wMaxPacketSize of 0, the device's descriptors are broken\n");
-			return -ENODEV;
-		}
-		*has_in |= !!in;
-		*has_out |= !!out;
+	info->pipe = pipes->pipe[i].address;
+	info->first_pipe = pipes->pipe[0].address;
+	for (n = 0; n < pipes->nr; n++)
+		info->carried |= pipes->pipe[n].endpoints;
+	info->uncarried = pipes->uncarried;
+	if (dev->has_out) {
+		info->send_size = dev->tx.size;
+		info->send_room = dev->tx.nr * dev->tx.size;
 	}
-	if (*has_in || *has_out)
-		return 0;
-	dev_err(&intf->dev,
-		"no bulk endpoint in this interface, nothing to do for mydev\n");
-	return -ENODEV;
 }
 
 /**
  * mydev_add_node() - allocate and initialize a node
  * @iface: the interface; frees it
- * @has_in: some alternate setting has an IN endpoint for it
- * @has_out: the same for OUT
+ * @pipes: what nodes there are to be
+ * @i: which of them
  *
  * Return: 0 or -ENOMEM; undone by put_device().
  */
-static int mydev_add_node(struct mydev_interface *iface, bool has_in,
-			  bool has_out)
+static int mydev_add_node(struct mydev_interface *iface,
+			  const struct mydev_pipes *pipes, unsigned int i)
 {
+	const struct mydev_pipe *pipe = &pipes->pipe[i];
 	struct mydev_device *dev = kzalloc(sizeof(*dev), GFP_KERNEL);
 
 	if (!dev)
@@ -144,18 +130,34 @@ static int mydev_add_node(struct mydev_interface *iface, bool has_in,
 	INIT_LIST_HEAD(&dev->clients);
 	kref_get(&iface->ref);
 	dev->iface = iface;
-	dev->has_in = has_in;
-	dev->has_out = has_out;
+	dev->endpoints = pipe->endpoints;
+	dev->interrupt = pipe->interrupt;
+	dev->has_in = pipe->endpoints & MYDEV_ENDPOINTS_IN;
+	dev->has_out = pipe->endpoints & MYDEV_ENDPOINTS_OUT;
 	mydev_fill_info(dev);
 	mydev_rx_init(dev);
 	mydev_tx_init(dev);
 	mydev_tx_target(dev);
+	mydev_fill_pipe(dev, pipes, i);
 
 	device_initialize(&dev->dev);
 	dev->dev.parent = &iface->intf->dev;
 	dev->dev.release = mydev_device_release;
 	list_add_tail(&dev->node, &iface->nodes);
 	return 0;
+}
+
+/* Return: 0, -ENODEV if there is nothing for us, or -ENOMEM. */
+static int mydev_add_nodes(struct mydev_interface *iface)
+{
+	struct mydev_pipes pipes;
+	unsigned int i;
+	int ret;
+
+	ret = mydev_pipes_find(iface->intf, &pipes);
+	for (i = 0; !ret && i < pipes.nr; i++)
+		ret = mydev_add_node(iface, &pipes, i);
+	return ret;
 }
 
 static void mydev_put_interface(struct mydev_interface *iface)
@@ -276,37 +278,49 @@ static const char *mydev_interface_name(struct mydev_interface *iface)
 			 ->dev);
 }
 
-/* Say at the plug what there is. */
+/* Say at the plug what there is, and what is left alone. */
 static void mydev_log_nodes(struct mydev_interface *iface)
 {
+	char uncarried[MYDEV_MAX_PIPES * sizeof(" 81")] = "";
 	struct mydev_device *dev;
+	unsigned int i, n = 0;
+	u32 left = 0;
 
-	list_for_each_entry(dev, &iface->nodes, node)
+	list_for_each_entry(dev, &iface->nodes, node) {
 		dev_info(&iface->intf->dev,
-			 "%s: %04x:%04x interface %u, IN %02x, OUT %02x\n",
+			 "%s: %04x:%04x interface %u, %sIN %02x, OUT %02x\n",
 			 dev_name(&dev->dev), dev->info.id_vendor,
 			 dev->info.id_product, dev->info.interface_number,
-			 dev->info.ep_in, dev->info.ep_out);
+			 dev->interrupt ? "interrupt " : "", dev->info.ep_in,
+			 dev->info.ep_out);
+		left = dev->info.uncarried;
+	}
+	for (i = 0; i < 32; i++) {
+		if (left & BIT(i))
+			n += scnprintf(uncarried + n, sizeof(uncarried) - n,
+				       " %02x",
+				       i < 16 ? i : (i - 16) | USB_DIR_IN);
+	}
+	if (n)
+		dev_info(
+			&iface->intf->dev,
+			"%s: neither bulk nor interrupt, and left alone: endpoints%s\n",
+			mydev_interface_name(iface), uncarried);
 }
 
 static int mydev_probe(struct usb_interface *intf,
 		       const struct usb_device_id *id)
 {
 	struct mydev_interface *iface;
-	bool has_in, has_out;
 	int ret;
 
 	/* It is left to the next driver. */
 	if (!mydev_is_ours(intf, id))
 		return -ENODEV;
-	ret = mydev_check_altsettings(intf, &has_in, &has_out);
-	if (ret)
-		return ret;
-
 	iface = mydev_interface_alloc(intf);
 	if (!iface)
 		return -ENOMEM;
-	ret = mydev_add_node(iface, has_in, has_out);
+	ret = mydev_add_nodes(iface);
 	if (ret)
 		goto err_put;
 	ret = mydev_prepare_nodes(iface);

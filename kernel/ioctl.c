@@ -13,7 +13,7 @@
 #include "mydev.h"
 
 /* Layouts are the same for 32-bit and 64-bit programs, and never change. */
-static_assert(sizeof(struct mydev_info) == 88);
+static_assert(sizeof(struct mydev_info) == 112);
 static_assert(sizeof(struct mydev_stats) == 192);
 static_assert(sizeof(struct mydev_config) == 32);
 static_assert(sizeof(struct mydev_geometry) == 48);
@@ -56,7 +56,9 @@ MYDEV_SAME(bytes, bytes);
 MYDEV_SAME(offset, offset);
 MYDEV_SAME(event, event);
 
-/* The header promises the kernel's values for the speed. */
+/* The header promises USB's values for the type, and the kernel's for the speed. */
+static_assert(MYDEV_ENDPOINT_BULK == USB_ENDPOINT_XFER_BULK);
+static_assert(MYDEV_ENDPOINT_INTERRUPT == USB_ENDPOINT_XFER_INT);
 static_assert(MYDEV_SPEED_UNKNOWN == USB_SPEED_UNKNOWN);
 static_assert(MYDEV_SPEED_LOW == USB_SPEED_LOW);
 static_assert(MYDEV_SPEED_FULL == USB_SPEED_FULL);

@@ -66,6 +66,7 @@
 #include "client.h"
 #include "interface.h"
 #include "log.h"
+#include "pipes.h"
 #include "ring.h"
 #include "rx.h"
 #include "tx.h"
@@ -147,8 +148,12 @@ struct mydev_request {
  * @node: in iface->nodes
  * @info: identity and endpoints; those of the alternate setting change under
  *	rx_lock while both sides are paused, the rest is constant after probe
- * @has_in: some alternate setting has a bulk IN endpoint, constant
- * @has_out: the same for bulk OUT
+ * @endpoints: bitmap of the endpoints that it may have, see struct mydev_pipe; this
+ *	and the next four are constant
+ * @interrupt: they are interrupt endpoints
+ * @has_in: some alternate setting has an IN endpoint for it
+ * @has_out: the same for OUT
+ * @minor: number of the node
  * @gone: the interface is unbound; written under disconnect_rwsem (write) and @rx_lock,
  *	so either is enough to read it
  * @rx_mutex: see the top of this file
@@ -176,8 +181,11 @@ struct mydev_device {
 	struct mydev_interface *iface;
 	struct list_head node;
 	struct mydev_info info;
+	u32 endpoints;
+	bool interrupt;
 	bool has_in;
 	bool has_out;
+	unsigned int minor;
 
 	bool gone;
 
@@ -241,9 +249,7 @@ bool mydev_ids_serial_matches(const struct usb_device_id *id,
 /* device.c */
 void mydev_rx_queue_work(struct mydev_device *dev);
 void mydev_device_pin(struct mydev_device *dev);
-void mydev_find_endpoints(struct usb_host_interface *setting,
-			  struct usb_endpoint_descriptor **in,
-			  struct usb_endpoint_descriptor **out);
+void mydev_urb_target(struct mydev_device *dev, struct urb *urb, u8 address);
 void mydev_fill_endpoints(struct mydev_device *dev,
 			  struct usb_host_interface *setting);
 bool mydev_device_is_leaving(const struct mydev_device *dev);

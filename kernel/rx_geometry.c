@@ -27,12 +27,10 @@ static unsigned int mydev_default_entries(u64 pool_bytes)
  */
 bool mydev_rx_fits(struct mydev_device *dev, struct usb_host_interface *setting)
 {
-	struct usb_endpoint_descriptor *in;
+	const struct usb_endpoint_descriptor *in;
 
-	if (usb_find_bulk_in_endpoint(setting, &in))
-		return true;
-	return usb_endpoint_maxp(in) &&
-	       usb_endpoint_maxp(in) <= READ_ONCE(dev->rx.size);
+	in = mydev_pipe_endpoint(setting, dev->endpoints & MYDEV_ENDPOINTS_IN);
+	return !in || usb_endpoint_maxp(in) <= READ_ONCE(dev->rx.size);
 }
 
 /**
@@ -56,11 +54,41 @@ void mydev_rx_target(struct mydev_device *dev)
 	rx->size = rounddown(rx->size, dev->info.ep_in_max_packet);
 	spin_unlock_irq(&dev->rx_lock);
 	for (i = 0; rx->transfers && i < rx->nr; i++) {
-		rx->transfers[i].urb->pipe =
-			usb_rcvbulkpipe(dev->iface->udev, dev->info.ep_in);
+		mydev_urb_target(dev, rx->transfers[i].urb, dev->info.ep_in);
 		rx->transfers[i].urb->transfer_buffer_length = rx->size;
 	}
 	mutex_unlock(&dev->rx_mutex);
+}
+
+/* Bytes that an interrupt endpoint may send at once. */
+static unsigned int mydev_burst(const struct usb_endpoint_descriptor *desc,
+				enum usb_device_speed speed)
+{
+	const struct usb_host_endpoint *ep =
+		container_of(desc, struct usb_host_endpoint, desc);
+	unsigned int bytes =
+		usb_endpoint_maxp(desc) * usb_endpoint_maxp_mult(desc);
+
+	if (speed >= USB_SPEED_SUPER)
+		bytes *= ep->ss_ep_comp.bMaxBurst + 1;
+	return bytes;
+}
+
+/* The most that the IN endpoint of a node may send at once, in any setting. */
+static unsigned int mydev_largest_burst(struct mydev_device *dev)
+{
+	const struct usb_interface *intf = dev->iface->intf;
+	const struct usb_endpoint_descriptor *in;
+	unsigned int i, most = 0;
+
+	for (i = 0; i < intf->num_altsetting; i++) {
+		in = mydev_pipe_endpoint(&intf->altsetting[i],
+					 dev->endpoints & MYDEV_ENDPOINTS_IN);
+		if (in)
+			most = max(most,
+				   mydev_burst(in, dev->iface->udev->speed));
+	}
+	return most;
 }
 
 /**
@@ -72,6 +100,9 @@ void mydev_rx_target(struct mydev_device *dev)
  * is also what keeps the bus busy between two completions, and 48 packets where
  * they are small. The pool holds about three times as much, which is how far
  * clients may drift apart.
+ *
+ * An interrupt endpoint sends little and seldom, and often packets that are full: a
+ * transfer that had room for more would wait for the next one.
  */
 void mydev_rx_init(struct mydev_device *dev)
 {
@@ -88,7 +119,11 @@ void mydev_rx_init(struct mydev_device *dev)
 	if (!dev->has_in)
 		return;
 
-	if (dev->iface->udev->speed >= USB_SPEED_SUPER) {
+	if (dev->interrupt) {
+		rx->nr = 4;
+		rx->nr_buffers = 16;
+		rx->size = mydev_largest_burst(dev);
+	} else if (dev->iface->udev->speed >= USB_SPEED_SUPER) {
 		rx->nr = 48;
 		rx->nr_buffers = 128;
 		rx->size = SZ_32K;

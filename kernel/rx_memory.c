@@ -72,10 +72,9 @@ static int mydev_rx_alloc(struct mydev_device *dev)
 		transfer->urb = usb_alloc_urb(0, GFP_KERNEL);
 		if (!transfer->urb)
 			goto err_free;
-		usb_fill_bulk_urb(transfer->urb, dev->iface->udev,
-				  usb_rcvbulkpipe(dev->iface->udev,
-						  dev->info.ep_in),
-				  NULL, rx->size, mydev_rx_complete, transfer);
+		usb_fill_bulk_urb(transfer->urb, dev->iface->udev, 0, NULL,
+				  rx->size, mydev_rx_complete, transfer);
+		mydev_urb_target(dev, transfer->urb, dev->info.ep_in);
 		list_add_tail(&transfer->list, &rx->idle);
 	}
 

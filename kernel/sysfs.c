@@ -34,6 +34,7 @@ MYDEV_CONSTANT(product, "%s", dev->iface->udev->product);
 MYDEV_CONSTANT(serial, "%s", dev->iface->udev->serial);
 MYDEV_CONSTANT(speed, "%s", usb_speed_string(dev->info.speed));
 MYDEV_CONSTANT(interface_number, "%02x", dev->info.interface_number);
+MYDEV_CONSTANT(pipe, "%02x", dev->info.pipe);
 
 /* What changes, read under the lock that it changes under. */
 #define MYDEV_VARIABLE(_name, _type, _format, _value)			\
@@ -226,6 +227,7 @@ static struct attribute *mydev_attrs[] = {
 	&dev_attr_serial.attr,
 	&dev_attr_speed.attr,
 	&dev_attr_interface_number.attr,
+	&dev_attr_pipe.attr,
 	&dev_attr_alternate_setting.attr,
 	&dev_attr_ep_in.attr,
 	&dev_attr_ep_in_max_packet.attr,

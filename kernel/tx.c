@@ -254,8 +254,7 @@ static struct mydev_send *mydev_tx_next(struct mydev_tx *tx)
 {
 	struct mydev_send *send;
 
-	if (tx->state != MYDEV_TX_RUNNING ||
-	    tx->in_flight >= MYDEV_SENDS_IN_FLIGHT)
+	if (tx->state != MYDEV_TX_RUNNING || tx->in_flight >= tx->nr / 4 * 3)
 		return NULL;
 	list_for_each_entry(send, &tx->queue, list) {
 		if (!send->in_flight)

@@ -15,15 +15,17 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
-/* Transfers to send with, and bytes of each: what can wait to be sent. */
+/*
+ * Transfers to send with, and bytes of each: what can wait to be sent. The host
+ * controller has three quarters of them at once: more than a millisecond of
+ * SuperSpeed, and some are left for completions to submit.
+ */
 #define MYDEV_SENDS     32
 #define MYDEV_SEND_SIZE SZ_32K
 
-/*
- * How many of them the host controller has at once: more than a millisecond of
- * SuperSpeed, and some are left for completions to submit.
- */
-#define MYDEV_SENDS_IN_FLIGHT 24
+/* The same for an interrupt endpoint, none of which has larger packets. */
+#define MYDEV_INTERRUPT_SENDS     8
+#define MYDEV_INTERRUPT_SEND_SIZE SZ_4K
 
 /*
  * Threads that wait for the claim, beside one of each client; and as many for the
@@ -56,7 +58,7 @@ enum mydev_tx_state {
  * struct mydev_send - one transmit transfer and its memory
  * @list: in tx->idle, in tx->queue, or in the hands of the holder of the claim
  * @urb: owned from the first open for writing to the end of the device
- * @data: MYDEV_SEND_SIZE bytes
+ * @data: tx->size bytes
  * @length: bytes to send
  * @done: bytes that the device has taken
  * @client_id: id of the client that wrote it
@@ -92,10 +94,13 @@ struct mydev_send {
  * struct mydev_tx - the sending side
  * @lock: see the top of this file
  * @mutex: see the top of this file
- * @sends: array of MYDEV_SENDS, NULL before the first open for writing
+ * @nr: transfers that it has, constant
+ * @size: bytes of each, constant
+ * @sends: array of @nr, NULL before the first open for writing
  * @idle: those that can be filled
  * @queue: those that are to be sent, in the order of the wire
- * @in_flight: how many the host controller has, at most MYDEV_SENDS_IN_FLIGHT
+ * @in_flight: how many the host controller has, at most three quarters
+ *	of @nr
  * @pushing: a submitter is active, and no other may be
  * @state: see enum mydev_tx_state
  * @pauses: reasons not to run, see pm.c
@@ -129,6 +134,8 @@ struct mydev_tx {
 	spinlock_t lock;
 	/* Stops and recovery; sleeps. */
 	struct mutex mutex;
+	unsigned int nr;
+	unsigned int size;
 	struct mydev_send *sends;
 	struct list_head idle;
 	struct list_head queue;

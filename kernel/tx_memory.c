@@ -23,6 +23,8 @@ void mydev_tx_init(struct mydev_device *dev)
 	init_waitqueue_head(&tx->wait);
 	init_waitqueue_head(&tx->quiet);
 	INIT_DELAYED_WORK(&tx->work, mydev_tx_work);
+	tx->nr = dev->interrupt ? MYDEV_INTERRUPT_SENDS : MYDEV_SENDS;
+	tx->size = dev->interrupt ? MYDEV_INTERRUPT_SEND_SIZE : MYDEV_SEND_SIZE;
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_tx_init);
 
@@ -35,7 +37,7 @@ void mydev_tx_free(struct mydev_device *dev)
 	struct mydev_tx *tx = &dev->tx;
 	unsigned int i;
 
-	for (i = 0; tx->sends && i < MYDEV_SENDS; i++) {
+	for (i = 0; tx->sends && i < tx->nr; i++) {
 		usb_free_urb(tx->sends[i].urb);
 		kfree(tx->sends[i].data);
 	}
@@ -58,9 +60,8 @@ void mydev_tx_target(struct mydev_device *dev)
 	spin_lock_irq(&tx->lock);
 	tx->maxp = dev->info.ep_out_max_packet;
 	spin_unlock_irq(&tx->lock);
-	for (i = 0; tx->sends && i < MYDEV_SENDS; i++)
-		tx->sends[i].urb->pipe =
-			usb_sndbulkpipe(dev->iface->udev, dev->info.ep_out);
+	for (i = 0; tx->sends && i < tx->nr; i++)
+		mydev_urb_target(dev, tx->sends[i].urb, dev->info.ep_out);
 }
 
 /**
@@ -85,16 +86,15 @@ int mydev_tx_alloc(struct mydev_device *dev)
 		goto out;
 	ret = -ENOMEM;
 	/* A resume takes the mutex, and storage may wait for that. */
-	sends = kcalloc(MYDEV_SENDS, sizeof(*sends), GFP_NOIO);
+	sends = kcalloc(tx->nr, sizeof(*sends), GFP_NOIO);
 	if (!sends)
 		goto out;
 	tx->sends = sends;
 
-	for (i = 0; i < MYDEV_SENDS; i++) {
+	for (i = 0; i < tx->nr; i++) {
 		sends[i].dev = dev;
 		sends[i].urb = usb_alloc_urb(0, GFP_NOIO);
-		sends[i].data =
-			kmalloc(MYDEV_SEND_SIZE, GFP_NOIO | __GFP_ACCOUNT);
+		sends[i].data = kmalloc(tx->size, GFP_NOIO | __GFP_ACCOUNT);
 		if (!sends[i].urb || !sends[i].data) {
 			mydev_tx_free(dev);
 			goto out;
@@ -108,7 +108,7 @@ int mydev_tx_alloc(struct mydev_device *dev)
 	mydev_tx_target(dev);
 
 	spin_lock_irq(&tx->lock);
-	for (i = 0; i < MYDEV_SENDS; i++)
+	for (i = 0; i < tx->nr; i++)
 		list_add_tail(&sends[i].list, &tx->idle);
 	spin_unlock_irq(&tx->lock);
 	ret = 0;

@@ -175,7 +175,7 @@ bool mydev_tx_quiesce(struct mydev_device *dev)
 
 	lockdep_assert_held(&tx->mutex);
 	if (!tx->urbs_blocked) {
-		for (i = 0; tx->sends && i < MYDEV_SENDS; i++)
+		for (i = 0; tx->sends && i < tx->nr; i++)
 			usb_block_urb(tx->sends[i].urb);
 		tx->urbs_blocked = true;
 		/* As in usb_kill_urb(): a submitter sees that, or we see the submitter. */
@@ -197,7 +197,7 @@ bool mydev_tx_quiesce(struct mydev_device *dev)
 			"%u transmit transfers were not given back by the host controller; nothing is sent until they are\n",
 			lost);
 	/* Also their completions have ended, to the last instruction. */
-	for (i = 0; !lost && tx->sends && i < MYDEV_SENDS; i++)
+	for (i = 0; !lost && tx->sends && i < tx->nr; i++)
 		usb_kill_urb(tx->sends[i].urb);
 	return !lost;
 }
@@ -209,7 +209,7 @@ static void mydev_tx_unquiesce(struct mydev_device *dev)
 	unsigned int i;
 
 	lockdep_assert_held(&tx->mutex);
-	for (i = 0; tx->sends && i < MYDEV_SENDS; i++)
+	for (i = 0; tx->sends && i < tx->nr; i++)
 		usb_unpoison_urb(tx->sends[i].urb);
 	tx->urbs_blocked = false;
 }

@@ -214,25 +214,27 @@ static int mydev_tx_pm_get(struct mydev_client *client, bool nonblock)
 }
 
 /* Bytes of the next transfer of a message. */
-static size_t mydev_tx_part(const struct mydev_message *m,
+static size_t mydev_tx_part(const struct mydev_tx *tx,
+			    const struct mydev_message *m,
 			    const struct iov_iter *from)
 {
 	return min_t(size_t, iov_iter_count(from),
-		     rounddown(MYDEV_SEND_SIZE, m->maxp ?: 1));
+		     rounddown(tx->size, m->maxp ?: 1));
 }
 
 /**
  * mydev_tx_fault_in() - fault in the pages that the next part of a message needs
+ * @tx: where it goes
  * @m: the message; counts how often
  * @from: where its bytes are
  *
  * Context: process context: it may take as long as it likes.
  * Return: 0 if another try makes sense, -EFAULT, or -ERESTARTSYS.
  */
-static int mydev_tx_fault_in(struct mydev_message *m,
+static int mydev_tx_fault_in(const struct mydev_tx *tx, struct mydev_message *m,
 			     const struct iov_iter *from)
 {
-	size_t part = mydev_tx_part(m, from);
+	size_t part = mydev_tx_part(tx, m, from);
 
 	/* There it is, and still cannot be read: that would go on for ever. */
 	if (!user_backed_iter(from) || m->faults++ >= MYDEV_FAULTS ||
@@ -256,7 +258,7 @@ static int mydev_tx_fault_in(struct mydev_message *m,
 static bool mydev_tx_copy(struct mydev_client *client, struct mydev_message *m,
 			  struct iov_iter *from, struct mydev_send *send)
 {
-	size_t length = mydev_tx_part(m, from), copied;
+	size_t length = mydev_tx_part(&client->dev->tx, m, from), copied;
 
 	pagefault_disable();
 	copied = copy_from_iter(send->data, length, from);
@@ -308,7 +310,7 @@ static ssize_t mydev_tx_message(struct mydev_client *client,
 			if (!done)
 				return -EFAULT;
 			/* It has begun, and must not be split. */
-			if (mydev_tx_fault_in(m, from))
+			if (mydev_tx_fault_in(&dev->tx, m, from))
 				return done;
 			continue;
 		}
@@ -396,7 +398,7 @@ ssize_t mydev_tx_write(struct mydev_client *client, struct iov_iter *from,
 		if (ret != -EFAULT)
 			return ret;
 		/* Nothing is queued yet, so its page is waited for without the claim. */
-		ret = mydev_tx_fault_in(&m, from);
+		ret = mydev_tx_fault_in(&dev->tx, &m, from);
 	} while (!ret);
 	return ret;
 }

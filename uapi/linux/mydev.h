@@ -4,13 +4,22 @@
  *
  * This header is the whole contract between the driver and programs.
  *
+ * An interface has a node for each pair of an IN and an OUT endpoint, bulk or
+ * interrupt, or for one that has no partner. The first is /dev/mydevN, the others are
+ * /dev/mydevN.EE, by the address of their IN, or else OUT endpoint in two hexadecimal
+ * digits. Each is a device to its clients as described here, and nothing that happens to
+ * one disturbs another. What belongs to the interface is common to all: lease,
+ * alternate setting, reset, and what control requests reach. Where this header says
+ * device of anything else, it is the node; its endpoints are the IN and the OUT
+ * endpoint.
+ *
  * A descriptor of /dev/mydevN that was opened for reading is a member of the
  * device's stream from open() on: whatever the device sends from then on is
  * also its own to read, at its own pace. The device is asked to send from the
  * first read(), poll() for input or equivalent of any member on, until the
  * last member that did so is closed.
  *
- * A descriptor that was opened for writing may also send (write(), bulk OUT) and
+ * A descriptor that was opened for writing may also send (write(), OUT) and
  * control. What one write() gives goes out in one piece, whoever else writes.
  * write() returns when the driver has the data; fsync() when the device has it,
  * or has refused it. The role of a descriptor is fixed at open() and goes with
@@ -47,7 +56,7 @@
  *                start is made when all who read have closed and somebody
  *                opens again
  *    ENODEV      the device is unplugged and the queue is drained
- *    EOPNOTSUPP  the interface has no bulk IN endpoint
+ *    EOPNOTSUPP  the node has no IN endpoint
  *    EBADF       the descriptor was not opened for reading
  *    ESTALE      the descriptor was revoked
  *    EBUSY       ring mode: packets are taken from memory
@@ -57,7 +66,7 @@
  *                mydev_map, or not in ring mode
  *    EACCES      not opened for reading; writable, and not struct mydev_ring; or
  *                that, and not opened for reading and writing
- *    EOPNOTSUPP  the interface has no bulk IN endpoint, or the kernel no rings
+ *    EOPNOTSUPP  the node has no IN endpoint, or the kernel no rings
  *    EINTR       the program is being killed
  *    ESTALE      the descriptor was revoked
  *
@@ -75,7 +84,8 @@
  *    EIO         the same for an error of the bus, a reset of the device, or
  *                another alternate setting; or the device cannot be woken
  *    ENODEV      the device is unplugged
- *    EOPNOTSUPP  the interface has no bulk OUT endpoint
+ *    EOPNOTSUPP  the node has no OUT endpoint, or none in the alternate setting
+ *                in use
  *    EBADF       the descriptor was not opened for writing
  *    ESTALE      the descriptor was revoked
  *
@@ -88,7 +98,7 @@
  *    EFAULT      the argument is not readable or not writable
  *    EOPNOTSUPP  a member that selects something (mode, policy, clock) has a
  *                value that this kernel does not know; or settings of
- *                receiving, where there is no bulk IN endpoint
+ *                receiving, where there is no IN endpoint
  *    ENODEV      what needs the device, and it is unplugged
  *    ERANGE      a number is beyond its limit; struct mydev_info and struct
  *                mydev_geometry tell the limits; or there is no such alternate
@@ -98,7 +108,7 @@
  *    EPERM       MYDEV_IOC_RESET, or MYDEV_IOC_REVOKE of somebody else's
  *                descriptor, without CAP_SYS_ADMIN
  *    EACCES      a control request that would reach outside this interface, or
- *                an endpoint that is not one of its bulk endpoints
+ *                an endpoint that is not one of the node's
  *    EBUSY       the geometry cannot change while somebody asks for data, has
  *                some queued or has something mapped; ring mode, and a rewind,
  *                while a read() of this descriptor is under way; another
@@ -165,11 +175,11 @@
 #define MYDEV_IOC_REWIND   _IO(MYDEV_IOC_TYPE, 0x0f) /* struct mydev_rewind */
 
 /* mydev_info.features: what this kernel and this interface can do */
-#define MYDEV_FEATURE_READ     (1ULL << 0) /* there is a bulk IN endpoint */
+#define MYDEV_FEATURE_READ     (1ULL << 0) /* there is an IN endpoint */
 #define MYDEV_FEATURE_NOWAIT   (1ULL << 1) /* RWF_NOWAIT and io_uring */
 #define MYDEV_FEATURE_CONFIG   (1ULL << 2) /* struct mydev_config, records */
 #define MYDEV_FEATURE_GEOMETRY (1ULL << 3) /* struct mydev_geometry */
-#define MYDEV_FEATURE_WRITE    (1ULL << 4) /* there is a bulk OUT endpoint */
+#define MYDEV_FEATURE_WRITE    (1ULL << 4) /* there is an OUT endpoint */
 #define MYDEV_FEATURE_CONTROL  (1ULL << 5) /* requests 0x06 to 0x0c */
 #define MYDEV_FEATURE_RING     (1ULL << 6) /* struct mydev_ring; 64-bit kernels */
 #define MYDEV_FEATURE_REWIND   (1ULL << 7) /* struct mydev_rewind */
@@ -182,6 +192,11 @@
 #define MYDEV_SPEED_WIRELESS   4
 #define MYDEV_SPEED_SUPER      5
 #define MYDEV_SPEED_SUPER_PLUS 6
+
+/* mydev_info.ep_in_type, mydev_info.ep_out_type; the values are those of USB */
+#define MYDEV_ENDPOINT_NONE      0
+#define MYDEV_ENDPOINT_BULK      2
+#define MYDEV_ENDPOINT_INTERRUPT 3
 
 /**
  * struct mydev_info - what the device is, MYDEV_IOC_GET_INFO
@@ -197,13 +212,13 @@
  * @interface_subclass: bInterfaceSubClass
  * @interface_protocol: bInterfaceProtocol
  * @speed: MYDEV_SPEED_*
- * @ep_in: address of the bulk IN endpoint, 0 where there is none
- * @ep_out: address of the bulk OUT endpoint, 0 where there is none
- * @ep_in_max_packet: wMaxPacketSize of the bulk IN endpoint, bytes
- * @ep_out_max_packet: wMaxPacketSize of the bulk OUT endpoint, bytes
+ * @ep_in: address of the IN endpoint, 0 where there is none
+ * @ep_out: address of the OUT endpoint, 0 where there is none
+ * @ep_in_max_packet: wMaxPacketSize of the IN endpoint, bytes of one packet
+ * @ep_out_max_packet: the same of the OUT endpoint
  * @bus_number: number of the USB bus
  * @device_number: address on that bus
- * @index: N of /dev/mydevN
+ * @index: N of /dev/mydevN, and of /dev/mydevN.EE
  * @transfer_size: bytes that one receive transfer can take
  * @transfers: receive transfers kept in flight
  * @pool_buffers: buffers of @transfer_size bytes that the device owns
@@ -214,11 +229,26 @@
  *	one waits for data loses what it has queued (in ring mode: is not waited for
  *	any more) until it reads again; milliseconds, 0 for never
  * @client_id: number of this descriptor, for MYDEV_IOC_REVOKE; never 0, and
- *	never used again while the device is plugged in
+ *	never used again while the device is plugged in; unique among all nodes of the
+ *	interface
  * @send_size: bytes of one transmit transfer; a longer write() is sent in parts
  *	of this size, in one piece on the wire
  * @send_room: bytes that can wait to be sent, for all descriptors together
  * @reserved: zero
+ * @ep_in_type: MYDEV_ENDPOINT_* of @ep_in
+ * @ep_out_type: the same of @ep_out
+ * @pipe: which endpoints of the interface the node is for: address of the first IN, or
+ *	else OUT endpoint that it has in any alternate setting. The node is
+ *	/dev/mydevN.EE, with that in two hexadecimal digits
+ * @first_pipe: @pipe of the first node, which is called /dev/mydevN
+ * @ep_in_interval_us: of an interrupt endpoint: microseconds between two times that the
+ *	host asks it; else 0
+ * @ep_out_interval_us: the same of @ep_out
+ * @carried: endpoints of the interface that some node is for: bit n for OUT endpoint n,
+ *	bit 16 + n for IN endpoint n
+ * @uncarried: the same for those that are neither bulk nor interrupt endpoints in some
+ *	alternate setting, and are left alone there
+ * @reserved2: zero
  *
  * The request still works after an unplug. What depends on the alternate
  * setting is that of the one in use.
@@ -254,6 +284,15 @@ struct mydev_info {
 	__u32 send_size;
 	__u32 send_room;
 	__u32 reserved;
+	__u8 ep_in_type;
+	__u8 ep_out_type;
+	__u8 pipe;
+	__u8 first_pipe;
+	__u32 ep_in_interval_us;
+	__u32 ep_out_interval_us;
+	__u32 carried;
+	__u32 uncarried;
+	__u32 reserved2;
 };
 
 /* mydev_stats.state: what the receive ring is doing */
@@ -290,9 +329,9 @@ struct mydev_info {
  * @client_lost_bytes: the same in bytes
  * @client_queued_packets: packets waiting to be read
  * @client_queued_bytes: the same in bytes
- * @sent_transfers: bulk OUT transfers that the device took
+ * @sent_transfers: OUT transfers that the device took
  * @sent_bytes: bytes that the device took
- * @send_errors: bulk OUT transfers that ended with an error, stalls included; as
+ * @send_errors: OUT transfers that ended with an error, stalls included; as
  *	@errors, without those of an unplug
  * @client_written_bytes: bytes that write() and transact took from this
  *	descriptor; equals @client_sent_bytes + @client_failed_bytes +
@@ -473,13 +512,13 @@ struct mydev_control {
  * @size: in: sizeof(struct mydev_select) of the caller; out: of the kernel
  * @value: which one, see below
  *
- * MYDEV_IOC_CLEAR_HALT: @value is the address of the bulk IN or OUT endpoint,
+ * MYDEV_IOC_CLEAR_HALT: @value is the address of the IN or OUT endpoint of the node,
  * whose halt is cleared and whose data toggle is reset on both sides. Transfers
  * that are queued for it go on afterwards.
  *
  * MYDEV_IOC_SET_ALTERNATE: @value is the bAlternateSetting that the interface
- * changes to. Receiving goes on with its endpoints, sequence numbers too;
- * clients get MYDEV_EVENT_ALTERNATE. What was waiting to be sent is not sent any
+ * changes to. Receiving goes on with its endpoints, sequence numbers too; a node
+ * whose endpoint it lacks is silent until another one has it; clients of all nodes get MYDEV_EVENT_ALTERNATE. What was waiting to be sent is not sent any
  * more, which its writers are told (EIO).
  *
  * MYDEV_IOC_RESET: @value must be zero. The device is reset and gets its
@@ -489,8 +528,8 @@ struct mydev_control {
  * What was waiting to be sent is not sent any more, which its writers are told
  * (EIO). Other interfaces of the device are reset with it. Needs CAP_SYS_ADMIN.
  *
- * MYDEV_IOC_REVOKE: @value is the mydev_info.client_id of a descriptor, or 0
- * for the one that is asked. From then on that can do nothing any more (ESTALE)
+ * MYDEV_IOC_REVOKE: @value is the mydev_info.client_id of a descriptor of any node of
+ * the interface, or 0 for the one that is asked. From then on that can do nothing any more (ESTALE)
  * but be closed; its queue, its lease and what it had not sent are given up. Of
  * any other descriptor than one's own, it needs CAP_SYS_ADMIN.
  *
@@ -514,7 +553,8 @@ struct mydev_select {
  *	descriptor is non-blocking, which never waits
  * @reserved: must be zero
  *
- * While a descriptor holds the lease, others get EBUSY from write(), control
+ * While a descriptor holds the lease, others, at all nodes of the interface, get EBUSY
+ * from write(), control
  * requests, clear halt, alternate setting, reset and transactions; a message and a
  * transaction that have begun are waited for, a control request that has reached the
  * device may finish. Readers do
