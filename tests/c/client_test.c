@@ -505,18 +505,19 @@ TEST(by_what_it_is)
 	assert_int_equal(mydev_list_count(list), 1);
 	serial = mydev_entry_serial(mydev_list_get(list, 0));
 	assert_true(*serial);
-	assert_int_equal(mydev_open_match(MYDEV_ANY_ID, MYDEV_ANY_ID, serial, O_RDONLY, &dev), 0);
+	assert_int_equal(mydev_open_match(MYDEV_ANY_ID, MYDEV_ANY_ID, serial, 0, O_RDONLY, &dev),
+			 0);
 	assert_string_equal(mydev_path(dev), node);
 	mydev_close(dev);
-	assert_int_equal(mydev_open_match(0x1209, 0x0001, NULL, O_RDWR, &dev), 0);
+	assert_int_equal(mydev_open_match(0x1209, 0x0001, NULL, 0, O_RDWR, &dev), 0);
 	mydev_close(dev);
-	assert_int_equal(mydev_open_match(0x1209, MYDEV_ANY_ID, serial, O_RDWR, &dev), 0);
+	assert_int_equal(mydev_open_match(0x1209, MYDEV_ANY_ID, serial, 0, O_RDWR, &dev), 0);
 	mydev_close(dev);
-	assert_int_equal(mydev_open_match(0x1209, 0x0002, NULL, O_RDWR, &dev), -ENOENT);
-	assert_int_equal(mydev_open_match(0x120a, 0x0001, NULL, O_RDWR, &dev), -ENOENT);
-	assert_int_equal(mydev_open_match(0x1209, 0x0001, "nobody's", O_RDWR, &dev), -ENOENT);
-	assert_int_equal(mydev_open_match(0x1209, 0x0001, "", O_RDWR, &dev), -ENOENT);
-	assert_int_equal(mydev_open_match(0x1209, 0x0001, NULL, O_APPEND, &dev), -EINVAL);
+	assert_int_equal(mydev_open_match(0x1209, 0x0002, NULL, 0, O_RDWR, &dev), -ENOENT);
+	assert_int_equal(mydev_open_match(0x120a, 0x0001, NULL, 0, O_RDWR, &dev), -ENOENT);
+	assert_int_equal(mydev_open_match(0x1209, 0x0001, "nobody's", 0, O_RDWR, &dev), -ENOENT);
+	assert_int_equal(mydev_open_match(0x1209, 0x0001, "", 0, O_RDWR, &dev), -ENOENT);
+	assert_int_equal(mydev_open_match(0x1209, 0x0001, NULL, 0, O_APPEND, &dev), -EINVAL);
 	mydev_list_free(list);
 }
 

@@ -42,7 +42,8 @@ struct mydev;
 
 /**
  * mydev_open() - open a device
- * @name: "0", "mydev0", or a path such as "/dev/mydev0"; links are followed
+ * @name: "0", "mydev0", or a path such as "/dev/mydev0"; links are followed. The other
+ *	nodes of an interface are "0.83", "mydev0.83" and so on
  * @flags: O_RDONLY, O_WRONLY or O_RDWR, with O_NONBLOCK where wanted.
  *	O_CLOEXEC is always added.
  * @dev: where the new object goes; free it with mydev_close()
@@ -90,6 +91,8 @@ int mydev_open_query(const char *name, struct mydev **dev);
  * @id_vendor: idVendor, or MYDEV_ANY_ID
  * @id_product: idProduct, or MYDEV_ANY_ID
  * @serial: serial number, or NULL for any
+ * @endpoint: address of an endpoint, such as 0x83, whose node it is to be; 0 for the
+ *	first node of the interface
  * @flags: as for mydev_open()
  * @dev: where the new object goes; free it with mydev_close()
  *
@@ -98,7 +101,7 @@ int mydev_open_query(const char *name, struct mydev **dev);
  * Return: as mydev_list_match(), or as mydev_open()
  */
 int mydev_open_match(int id_vendor, int id_product, const char *serial,
-		     int flags, struct mydev **dev);
+		     unsigned int endpoint, int flags, struct mydev **dev);
 
 /**
  * mydev_open_fd() - make an object of a descriptor that is open already
@@ -582,23 +585,34 @@ int mydev_list_find(const struct mydev_list *list, const char *name,
  * @id_vendor: idVendor, or MYDEV_ANY_ID
  * @id_product: idProduct, or MYDEV_ANY_ID
  * @serial: serial number, or NULL for any
+ * @endpoint: address of an endpoint that the node is for, in the alternate setting in
+ *	use, or that it is named by; 0 for the first node of an interface
  * @entry: where the entry goes
  *
  * Return: 0, -ENOENT for none, -ENOTUNIQ for several, of which @entry is the
  *	first
  */
 int mydev_list_match(const struct mydev_list *list, int id_vendor,
-		     int id_product, const char *serial,
+		     int id_product, const char *serial, unsigned int endpoint,
 		     const struct mydev_entry **entry);
 
-/** mydev_entry_name() - "mydev0". */
+/** mydev_entry_name() - "mydev0", "mydev0.83". */
 const char *mydev_entry_name(const struct mydev_entry *entry);
 
-/** mydev_entry_path() - "/dev/mydev0". */
+/** mydev_entry_path() - "/dev/mydev0", "/dev/mydev0.83". */
 const char *mydev_entry_path(const struct mydev_entry *entry);
 
-/** mydev_entry_index() - the 0 of "mydev0". */
+/** mydev_entry_index() - the 0 of "mydev0" and "mydev0.83". */
 unsigned int mydev_entry_index(const struct mydev_entry *entry);
+
+/**
+ * mydev_entry_pipe() - which endpoints of the interface the node is for: mydev_info.pipe;
+ * 0 where the driver is an older one
+ */
+unsigned int mydev_entry_pipe(const struct mydev_entry *entry);
+
+/** mydev_entry_is_first() - whether it is the first node of its interface: "mydev0". */
+bool mydev_entry_is_first(const struct mydev_entry *entry);
 
 /** mydev_entry_devnum() - device number of the node. */
 dev_t mydev_entry_devnum(const struct mydev_entry *entry);

@@ -24,9 +24,17 @@ struct mydev {
 
 const char *node_prefix(const char *name)
 {
+	size_t digits = strspn(name, "0123456789");
+	size_t pipe;
+
 	if (strchr(name, '/'))
 		return "";
-	if (name[0] && !name[strspn(name, "0123456789")])
+	if (!digits)
+		return "/dev/";
+	if (!name[digits])
+		return "/dev/mydev";
+	pipe = strspn(name + digits + 1, "0123456789abcdef");
+	if (name[digits] == '.' && pipe && !name[digits + 1 + pipe])
 		return "/dev/mydev";
 	return "/dev/";
 }

@@ -9,7 +9,8 @@
 
 /*
  * What is to be put before a device's name to get the path of its node: "0" and
- * "mydev0" are short for "/dev/mydev0"; whatever has a / is a path.
+ * "mydev0" are short for "/dev/mydev0", "0.83" for "/dev/mydev0.83"; whatever has a / is
+ * a path.
  */
 const char *node_prefix(const char *name);
 

@@ -21,6 +21,8 @@
 
 struct mydev_entry {
 	unsigned int index;
+	unsigned int pipe;
+	bool first;
 	dev_t devnum;
 	unsigned int id_vendor;
 	unsigned int id_product;
@@ -151,6 +153,11 @@ static int entry_fill(struct mydev_entry *entry)
 	if (!ret)
 		ret = attr_number(entry, "interface_number", 16,
 				  &entry->interface);
+	if (!ret)
+		ret = attr_number(entry, "pipe", 16, &entry->pipe);
+	/* An older driver has one node for each interface, and no word for it. */
+	if (ret == -ENOENT && entry->first)
+		ret = 0;
 	if (ret)
 		return ret;
 	entry->manufacturer = attr_string(entry, "manufacturer");
@@ -173,16 +180,24 @@ static int entry_new(const char *name, struct mydev_entry **entryp)
 {
 	struct mydev_entry *entry;
 	unsigned int index;
+	unsigned int pipe;
 	char rest;
+	int count;
 	int ret;
 
-	if (sscanf(name, "mydev%u%c", &index, &rest) != 1)
+	count = sscanf(name, "mydev%u.%2x%c", &index, &pipe, &rest);
+	if ((count != 1 && count != 2) || (count == 1 && strchr(name, '.')))
 		return 0;
 	entry = calloc(1, sizeof(*entry));
 	if (!entry)
 		return -ENOMEM;
 	entry->index = index;
-	snprintf(entry->name, sizeof(entry->name), "mydev%u", index);
+	entry->first = count == 1;
+	if (entry->first)
+		snprintf(entry->name, sizeof(entry->name), "mydev%u", index);
+	else
+		snprintf(entry->name, sizeof(entry->name), "mydev%u.%02x",
+			 index, pipe & 0xff);
 	ret = entry_fill(entry);
 	if (ret) {
 		entry_free(entry);
@@ -216,7 +231,11 @@ static int compare(const void *a, const void *b)
 	const struct mydev_entry *x = *(struct mydev_entry *const *)a;
 	const struct mydev_entry *y = *(struct mydev_entry *const *)b;
 
-	return (x->index > y->index) - (x->index < y->index);
+	if (x->index != y->index)
+		return x->index > y->index ? 1 : -1;
+	if (x->first != y->first)
+		return y->first ? 1 : -1;
+	return (x->pipe > y->pipe) - (x->pipe < y->pipe);
 }
 
 int mydev_list_new(struct mydev_list **listp)
@@ -316,6 +335,16 @@ const char *mydev_entry_path(const struct mydev_entry *entry)
 unsigned int mydev_entry_index(const struct mydev_entry *entry)
 {
 	return entry->index;
+}
+
+unsigned int mydev_entry_pipe(const struct mydev_entry *entry)
+{
+	return entry->pipe;
+}
+
+bool mydev_entry_is_first(const struct mydev_entry *entry)
+{
+	return entry->first;
 }
 
 dev_t mydev_entry_devnum(const struct mydev_entry *entry)

@@ -43,7 +43,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "[DEV] in|out",
-	.doc = "Clear the halt of the bulk IN or OUT endpoint of a device.\v" DEV_DOC
+	.doc = "Clear the halt of the IN or OUT endpoint of a device.\v" DEV_DOC
 	       " The driver does that on its own where an endpoint stalls. By hand "
 	       "it brings both sides back into step, for instance after the device "
 	       "has started anew. Transfers go on afterwards.\n\n" EXIT_CODES_DOC,

@@ -28,6 +28,59 @@ static void add_endpoint(struct json_object *obj, const char *key,
 	add_number(obj, key_size, size);
 }
 
+static const char *type_name(unsigned int type)
+{
+	switch (type) {
+	case MYDEV_ENDPOINT_BULK:
+		return "bulk";
+	case MYDEV_ENDPOINT_INTERRUPT:
+		return "interrupt";
+	default:
+		return "none";
+	}
+}
+
+/* What an older driver does not tell is not known; an interval has an interrupt endpoint. */
+static void add_kind(struct json_object *obj, const char *key,
+		     const char *key_interval, unsigned int type,
+		     unsigned int interval_us)
+{
+	if (type)
+		add_text(obj, key, type_name(type));
+	else
+		add_null(obj, key);
+	add_known(obj, key_interval, interval_us, interval_us);
+}
+
+/* A bitmap as an array of addresses. */
+static void add_endpoints(struct json_object *obj, const char *key,
+			  uint32_t endpoints)
+{
+	struct json_object *array = need(json_object_new_array());
+	unsigned int i;
+	char text[8];
+
+	for (i = 0; i < 32; i++) {
+		if (!(endpoints & 1U << i))
+			continue;
+		snprintf(text, sizeof(text), "%02x",
+			 i < 16 ? i : (i - 16) | 0x80);
+		json_object_array_add(array,
+				      need(json_object_new_string(text)));
+	}
+	json_object_object_add(obj, key, array);
+}
+
+static void add_pipes(struct json_object *obj, const struct mydev_info *info)
+{
+	if (info->size <= offsetof(struct mydev_info, uncarried))
+		return;
+	add_hex(obj, "pipe", info->pipe, 2);
+	add_hex(obj, "first_pipe", info->first_pipe, 2);
+	add_endpoints(obj, "carried", info->carried);
+	add_endpoints(obj, "uncarried", info->uncarried);
+}
+
 static void add_features(struct json_object *obj, uint64_t features)
 {
 	static const struct {
@@ -85,8 +138,13 @@ static struct json_object *describe(const struct mydev_entry *entry,
 	add_attr(obj, entry, "speed");
 	add_endpoint(obj, "ep_in", "ep_in_max_packet", info->ep_in,
 		     info->ep_in_max_packet);
+	add_kind(obj, "ep_in_type", "ep_in_interval_us", info->ep_in_type,
+		 info->ep_in_interval_us);
 	add_endpoint(obj, "ep_out", "ep_out_max_packet", info->ep_out,
 		     info->ep_out_max_packet);
+	add_kind(obj, "ep_out_type", "ep_out_interval_us", info->ep_out_type,
+		 info->ep_out_interval_us);
+	add_pipes(obj, info);
 	add_number(obj, "bus_number", info->bus_number);
 	add_number(obj, "device_number", info->device_number);
 	add_number(obj, "transfer_size", info->transfer_size);

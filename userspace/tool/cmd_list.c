@@ -67,6 +67,7 @@ static struct json_object *describe(const struct mydev_entry *entry)
 	add_hex(obj, "id_vendor", mydev_entry_id_vendor(entry), 4);
 	add_hex(obj, "id_product", mydev_entry_id_product(entry), 4);
 	add_number(obj, "interface_number", mydev_entry_interface(entry));
+	add_attr(obj, entry, "pipe");
 	add_text(obj, "manufacturer", mydev_entry_manufacturer(entry));
 	add_text(obj, "product", mydev_entry_product(entry));
 	add_text(obj, "serial", mydev_entry_serial(entry));
@@ -86,6 +87,7 @@ static const struct column columns[] = {
 	{ "VENDOR", "id_vendor", 0 },
 	{ "PRODUCT", "id_product", 0 },
 	{ "IF", "interface_number", 3 },
+	{ "PIPE", "pipe", 3 },
 	{ "SPEED", "speed", 4 },
 	{ "STATE", "state", 0 },
 	{ "CLIENTS", "clients", 0 },

@@ -28,7 +28,7 @@ static int only_device(char **path)
 
 	if (status)
 		return status;
-	switch (mydev_list_match(list, MYDEV_ANY_ID, MYDEV_ANY_ID, NULL,
+	switch (mydev_list_match(list, MYDEV_ANY_ID, MYDEV_ANY_ID, NULL, 0,
 				 &entry)) {
 	case 0:
 		*path = need(strdup(mydev_entry_path(entry)));
@@ -38,8 +38,11 @@ static int only_device(char **path)
 		break;
 	default:
 		complain("there is more than one device; say which:");
-		for (i = 0; (entry = mydev_list_get(list, i)); i++)
-			fprintf(stderr, "  %s\n", mydev_entry_name(entry));
+		for (i = 0; (entry = mydev_list_get(list, i)); i++) {
+			if (mydev_entry_is_first(entry))
+				fprintf(stderr, "  %s\n",
+					mydev_entry_name(entry));
+		}
 		status = EXIT_USAGE;
 	}
 	mydev_list_free(list);
@@ -159,16 +162,26 @@ int target_open_sender(struct target *target, const char *name, int flags)
 	return find_entry(target);
 }
 
+/* The "0" of "mydev0", or the "0.83" of "mydev0.83". */
+static bool is_device_number(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	if (!digits || !text[digits])
+		return digits;
+	return text[digits] == '.' && text[digits + 1] &&
+	       !text[digits + 1 + strspn(text + digits + 1, "0123456789abcdef")];
+}
+
 bool is_device_name(const char *name)
 {
 	static const char node[] = "/dev/mydev";
 	dev_t devnum;
 
-	if (!name[strspn(name, "0123456789")])
-		return *name;
-	if (!strncmp(name, node + 5, 5) &&
-	    !name[5 + strspn(name + 5, "0123456789")])
-		return name[5];
+	if (is_device_number(name))
+		return true;
+	if (!strncmp(name, node + 5, 5) && is_device_number(name + 5))
+		return true;
 	return !strncmp(name, node, sizeof(node) - 1) ||
 	       !find_devnum(name, &devnum);
 }

@@ -33,7 +33,8 @@ enum exit_code {
 	"unplugged, 6 data was lost."
 
 #define DEV_DOC \
-	"DEV is a path (/dev/mydev0), a name (mydev0) or a number (0); " \
+	"DEV is a path (/dev/mydev0), a name (mydev0) or a number (0), for " \
+	"further endpoints of an interface mydev0.83 or 0.83; " \
 	"it can be left out where only one device is present."
 
 int cmd_list(int argc, char **argv);

@@ -23,7 +23,9 @@ class Info(Structure):
                                   " interface_protocol speed ep_in ep_out"),
                 *_fields(c_uint16, "ep_in_max_packet ep_out_max_packet bus_number"),
                 *_fields(c_uint32, "device_number index transfer_size transfers pool_buffers queue_depth max_clients"
-                                   " max_queue_depth block_timeout_ms client_id send_size send_room reserved")]
+                                   " max_queue_depth block_timeout_ms client_id send_size send_room reserved"),
+                *_fields(c_uint8, "ep_in_type ep_out_type pipe first_pipe"),
+                *_fields(c_uint32, "ep_in_interval_us ep_out_interval_us carried uncarried reserved2")]
 
 
 class Stats(Structure):
@@ -59,7 +61,7 @@ ANY_ID = -1
 _Handle = POINTER(c_void_p)
 _PROTOTYPES: dict[str, tuple[type | None, list]] = {
     "open": (c_int, [c_char_p, c_int, _Handle]),
-    "open_match": (c_int, [c_int, c_int, c_char_p, c_int, _Handle]),
+    "open_match": (c_int, [c_int, c_int, c_char_p, c_uint, c_int, _Handle]),
     "open_fd": (c_int, [c_int, _Handle]),
     "close": (None, [c_void_p]),
     "fd": (c_int, [c_void_p]),
@@ -92,6 +94,8 @@ _PROTOTYPES: dict[str, tuple[type | None, list]] = {
     "entry_name": (c_char_p, [c_void_p]),
     "entry_path": (c_char_p, [c_void_p]),
     "entry_index": (c_uint, [c_void_p]),
+    "entry_pipe": (c_uint, [c_void_p]),
+    "entry_is_first": (c_bool, [c_void_p]),
     "entry_id_vendor": (c_uint, [c_void_p]),
     "entry_id_product": (c_uint, [c_void_p]),
     "entry_interface": (c_uint, [c_void_p]),

@@ -18,11 +18,16 @@ _FOREVER = 0xffffffff
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """A device that is plugged in. The texts are the device's own, and may be anything."""
+    """A node of a device that is plugged in. The texts are the device's own, and may be anything.
+
+    An interface has a node for each pair of endpoints; the pipe is the address of one of
+    them, and the first node is the one with the short name."""
 
     name: str
     path: str
     index: int
+    pipe: int
+    is_first: bool
     id_vendor: int
     id_product: int
     interface: int
@@ -39,12 +44,12 @@ class DeviceInfo:
 def _device_info(entry: int) -> DeviceInfo:
     texts = {key: _native.text(_native.call("entry_" + key, entry))
              for key in ("name", "path", "manufacturer", "product", "serial")}
-    numbers = {key: _native.call("entry_" + key, entry) for key in ("index", "id_vendor", "id_product", "interface", "readable")}
+    numbers = {key: _native.call("entry_" + key, entry) for key in ("index", "pipe", "is_first", "id_vendor", "id_product", "interface", "readable")}
     return DeviceInfo(**texts, **numbers)
 
 
 def devices() -> list[DeviceInfo]:
-    """The devices that are plugged in, in the order of their numbers. Opens none, and needs no permission."""
+    """The nodes of the devices that are plugged in, in the order of their numbers. Opens none, and needs no permission."""
     handle = _native.create("list_new")
     try:
         return [_device_info(_native.call("list_get", handle, i)) for i in range(_native.call("list_count", handle))]
@@ -53,20 +58,21 @@ def devices() -> list[DeviceInfo]:
 
 
 def open(name: str | int | None = None, *, vid: int | None = None, pid: int | None = None,
-         serial: str | None = None, mode: str = "rw") -> Device:
-    """Open a device by its name (0, "mydev0", "/dev/mydev0"), or by what it is.
+         serial: str | None = None, endpoint: int | None = None, mode: str = "rw") -> Device:
+    """Open a device by its name (0, "mydev0", "/dev/mydev0", "0.83"), or by what it is.
 
-    With neither it is the only one there is. The mode is "r", "w" or "rw"; only
+    With neither it is the only one there is; the endpoint, such as 0x83, says which of
+    its nodes, the first one where it is not given. The mode is "r", "w" or "rw"; only
     with the last are packets used where the kernel has them."""
     if mode not in _MODES:
         raise ValueError(f"mode is one of {', '.join(_MODES)}, not {mode!r}")
     if name is not None:
-        if (vid, pid, serial) != (None, None, None):
-            raise ValueError("a name, or vid, pid and serial, but not both")
+        if (vid, pid, serial, endpoint) != (None, None, None, None):
+            raise ValueError("a name, or vid, pid, serial and endpoint, but not both")
         return Device(_native.create("open", os.fsencode(str(name)), _MODES[mode], what=str(name)))
     what = ":".join("*" if number is None else f"{number:04x}" for number in (vid, pid))
     return Device(_native.create("open_match", _native.ANY_ID if vid is None else vid, _native.ANY_ID if pid is None else pid,
-                                 None if serial is None else serial.encode(), _MODES[mode],
+                                 None if serial is None else serial.encode(), endpoint or 0, _MODES[mode],
                                  what=f"{what} {serial}" if serial else what))
 
 
@@ -139,7 +145,7 @@ class Device:
 
     def _structure(self, name: str, kind: type) -> dict[str, int]:
         answer = _native.ask(name, self._handle, kind)
-        return {field[0]: getattr(answer, field[0]) for field in kind._fields_ if field[0] not in ("size", "reserved")}
+        return {field[0]: getattr(answer, field[0]) for field in kind._fields_ if field[0] not in ("size", "reserved", "reserved2")}
 
     def info(self) -> dict[str, int]:
         """What the device is: the members of struct mydev_info."""
