@@ -3,54 +3,50 @@
  * Control requests to the interface and its endpoints, and clearing halts.
  *
  * The interface is what we were given: whatever would reach the device around
- * it, or another interface behind its driver's back, is refused.
+ * it is refused unless an administrator allows that, and what would reach another
+ * interface behind its driver's back always.
  */
 #include <linux/uaccess.h>
 
 #include "mydev.h"
 
 /**
- * mydev_control_allowed() - check that a request stays within the interface
+ * mydev_control_allowed() - check that a request stays within what is ours
  * @dev: the device
  * @type: bmRequestType
  * @index: wIndex
+ * @other: the sibling that the request is for, held, or NULL; released by
+ *	mydev_group_release()
  *
  * A standard request would change what usbcore believes of the device. The
- * device as a whole is ours only if there is no other interface.
+ * device as a whole, and our other interfaces of it, can be reached where there is no
+ * other interface, or where an administrator has said so.
  *
+ * Context: process context, disconnect_rwsem held for reading.
  * Return: 0 or -EACCES.
  */
-int mydev_control_allowed(struct mydev_device *dev, u8 type, u16 index)
+int mydev_control_allowed(struct mydev_device *dev, u8 type, u16 index,
+			  struct mydev_interface **other)
 {
-	const struct usb_host_interface *setting;
-	u8 address = index & 0xff;
-	unsigned int i;
-	int ret = -EACCES;
+	bool whole = READ_ONCE(dev->iface->control_scope) == MYDEV_SCOPE_DEVICE;
 
+	*other = NULL;
 	if ((type & USB_TYPE_MASK) != USB_TYPE_VENDOR &&
 	    (type & USB_TYPE_MASK) != USB_TYPE_CLASS)
-		return ret;
+		return -EACCES;
+	if (mydev_is_recipient(dev->iface, type, index))
+		return 0;
 
-	switch (type & USB_RECIP_MASK) {
-	case USB_RECIP_DEVICE:
-		if (dev->iface->udev->actconfig &&
-		    dev->iface->udev->actconfig->desc.bNumInterfaces == 1)
-			ret = 0;
-		break;
-	case USB_RECIP_INTERFACE:
-		if (address == dev->info.interface_number)
-			ret = 0;
-		break;
-	case USB_RECIP_ENDPOINT:
-		setting = dev->iface->intf->cur_altsetting;
-		for (i = 0; i < setting->desc.bNumEndpoints; i++) {
-			if (setting->endpoint[i].desc.bEndpointAddress ==
-			    address)
-				ret = 0;
-		}
-		break;
+	if ((type & USB_RECIP_MASK) == USB_RECIP_DEVICE) {
+		const struct usb_host_config *config =
+			dev->iface->udev->actconfig;
+
+		if (whole || (config && config->desc.bNumInterfaces == 1))
+			return 0;
+	} else if (whole) {
+		*other = mydev_group_hold(dev->iface, type, index);
 	}
-	return ret;
+	return *other ? 0 : -EACCES;
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_control_allowed);
 
@@ -77,10 +73,15 @@ static int mydev_control_do(struct mydev_client *client,
 	down_read(&dev->iface->disconnect_rwsem);
 	ret = dev->gone ? -ENODEV : mydev_tx_allowed(client);
 	if (!ret)
-		ret = mydev_control_allowed(dev, arg->request_type, arg->index);
+		ret = mydev_control_allowed(dev, arg->request_type, arg->index,
+					    &r->other);
+	/* A sibling's lease keeps us away from it as it does its own clients. */
+	if (!ret && r->other && READ_ONCE(r->other->lease))
+		ret = -EBUSY;
 	if (!ret)
 		ret = mydev_control_errno(dev, mydev_request_do(r, &arg->actual,
 								timeout));
+	mydev_group_release(r->other);
 	up_read(&dev->iface->disconnect_rwsem);
 	return ret;
 }

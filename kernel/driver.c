@@ -328,6 +328,7 @@ static int mydev_probe(struct usb_interface *intf,
 		goto err_put;
 
 	usb_set_intfdata(intf, iface);
+	mydev_group_add(iface);
 	/* Last: from here on programs open them. */
 	ret = mydev_publish_nodes(iface);
 	if (ret)
@@ -336,6 +337,7 @@ static int mydev_probe(struct usb_interface *intf,
 	return 0;
 
 err_stop:
+	mydev_group_remove(iface);
 	/* A node that was made by hand may have been opened already. */
 	mydev_interface_stop(iface);
 	usb_set_intfdata(intf, NULL);
@@ -349,6 +351,7 @@ static void mydev_disconnect(struct usb_interface *intf)
 {
 	struct mydev_interface *iface = usb_get_intfdata(intf);
 
+	mydev_group_remove(iface);
 	mydev_withdraw_nodes(iface);
 	mydev_interface_stop(iface);
 

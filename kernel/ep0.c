@@ -112,31 +112,57 @@ struct mydev_request *mydev_request_alloc(struct mydev_device *dev, u8 type,
 	return r;
 }
 
-/* Return: false if disconnect has begun. */
-static bool mydev_request_add(struct mydev_request *r)
+/* Return: false if a disconnect has begun. */
+static bool mydev_request_list(struct mydev_interface *iface,
+			       struct list_head *item, struct list_head *list)
 {
-	struct mydev_interface *iface = r->iface;
 	bool add;
 
 	spin_lock_irq(&iface->requests_lock);
 	add = !iface->requests_end;
 	if (add)
-		list_add_tail(&r->list, &iface->requests);
+		list_add_tail(item, list);
 	spin_unlock_irq(&iface->requests_lock);
 	return add;
 }
 
-/* Return: true if disconnect has begun. */
-static bool mydev_request_remove(struct mydev_request *r)
+/* Return: true if a disconnect has begun. */
+static bool mydev_request_unlist(struct mydev_interface *iface,
+				 struct list_head *item)
 {
-	struct mydev_interface *iface = r->iface;
 	bool ended;
 
 	spin_lock_irq(&iface->requests_lock);
-	list_del(&r->list);
+	list_del(item);
 	ended = iface->requests_end;
 	spin_unlock_irq(&iface->requests_lock);
 	return ended;
+}
+
+/* Return: 0, or what mydev_request_do() says of a disconnect that has begun. */
+static int mydev_request_add(struct mydev_request *r)
+{
+	struct mydev_interface *iface = r->iface, *other = r->other;
+
+	if (!mydev_request_list(iface, &r->list, &iface->requests))
+		return -EPERM;
+	if (!other ||
+	    mydev_request_list(other, &r->other_list, &other->other_requests))
+		return 0;
+	mydev_request_unlist(iface, &r->list);
+	return -ESHUTDOWN;
+}
+
+/* Return: the same. */
+static int mydev_request_remove(struct mydev_request *r)
+{
+	int ret = 0;
+
+	if (r->other && mydev_request_unlist(r->other, &r->other_list))
+		ret = -ESHUTDOWN;
+	if (mydev_request_unlist(r->iface, &r->list))
+		ret = -EPERM;
+	return ret;
 }
 
 /* Return: true if the transfer is lost from now on. */
@@ -159,6 +185,9 @@ static bool mydev_request_lose(struct mydev_request *r)
  * mydev_requests_end() - end all requests, and refuse new ones
  * @iface: the interface, being disconnected
  *
+ * Those of siblings that are for this interface end with them: another driver may have
+ * it next.
+ *
  * Context: process context; does not wait.
  */
 void mydev_requests_end(struct mydev_interface *iface)
@@ -168,6 +197,8 @@ void mydev_requests_end(struct mydev_interface *iface)
 	spin_lock_irq(&iface->requests_lock);
 	iface->requests_end = true;
 	list_for_each_entry(r, &iface->requests, list)
+		complete(&r->wake);
+	list_for_each_entry(r, &iface->other_requests, other_list)
 		complete(&r->wake);
 	spin_unlock_irq(&iface->requests_lock);
 }
@@ -230,19 +261,21 @@ static bool mydev_request_cancel(struct mydev_request *r)
  * @timeout: jiffies
  *
  * Context: disconnect_rwsem held for reading: disconnect ends all requests before it
- * takes that.
- * Return: 0 or a negative errno of usbcore; -EPERM if disconnect has ended it,
- * -EINTR by a fatal signal, -ETIMEDOUT, -EPROTO for an end that cannot be.
+ * takes that. The same of @r->other.
+ * Return: 0 or a negative errno of usbcore; -EPERM if disconnect has ended it, -ESHUTDOWN
+ * if that of the sibling it is for has, -EINTR by a fatal signal, -ETIMEDOUT, -EPROTO for
+ * an end that cannot be.
  */
 int mydev_request_do(struct mydev_request *r, u32 *actual, long timeout)
 {
 	struct urb *urb = r->urb;
-	bool back, ended;
+	int ended, ret;
+	bool back;
 	long left;
-	int ret;
 
-	if (!mydev_request_add(r))
-		return -EPERM;
+	ret = mydev_request_add(r);
+	if (ret)
+		return ret;
 	/* That of the URB. */
 	refcount_inc(&r->refs);
 	ret = usb_submit_urb(urb, GFP_KERNEL);
@@ -265,7 +298,7 @@ int mydev_request_do(struct mydev_request *r, u32 *actual, long timeout)
 		if (ret == -ENOENT || ret == -ECONNRESET)
 			ret = left < 0 ? -EINTR : -ETIMEDOUT;
 	} else {
-		return ended ? -EPERM : left < 0 ? -EINTR : -ETIMEDOUT;
+		return ended ?: left < 0 ? -EINTR : -ETIMEDOUT;
 	}
 	if (ret == -EPERM || ret == -ENODEV)
 		/* Only disconnect says that the device is gone, not a USB/IP peer. */
@@ -273,7 +306,7 @@ int mydev_request_do(struct mydev_request *r, u32 *actual, long timeout)
 	if (!ret)
 		*actual = urb->actual_length;
 	else if (ended)
-		ret = -EPERM;
+		ret = ended;
 	/* Its completion has ended, to the last instruction. */
 	usb_kill_urb(urb);
 	return ret;

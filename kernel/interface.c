@@ -19,6 +19,7 @@ void mydev_interface_init(struct mydev_interface *iface)
 	mutex_init(&iface->usb_mutex);
 	spin_lock_init(&iface->requests_lock);
 	INIT_LIST_HEAD(&iface->requests);
+	INIT_LIST_HEAD(&iface->other_requests);
 	spin_lock_init(&iface->lease_lock);
 	init_waitqueue_head(&iface->lease_wait);
 }

@@ -15,6 +15,10 @@
 #include <linux/usb.h>
 #include <linux/wait.h>
 
+/* Control requests to the interface alone, or to all that mydev has of the USB device. */
+#define MYDEV_SCOPE_INTERFACE 0
+#define MYDEV_SCOPE_DEVICE    1
+
 struct mydev_client;
 
 /**
@@ -25,11 +29,14 @@ struct mydev_client;
  * @intf: the interface, referenced
  * @nodes: its nodes, struct mydev_device; constant after probe. Their memory is freed
  *	with the interface, so whoever has one may look at all
+ * @group: in the list of bound interfaces, see group.c
+ * @control_scope: MYDEV_SCOPE_*, what control requests may reach
  * @disconnect_rwsem: see mydev.h
  * @usb_mutex: held by the one that has or tries for the USB device's lock, or clears
  *	a halt
- * @requests_lock: innermost spinlock; guards the three next
+ * @requests_lock: innermost spinlock; guards the four next
  * @requests: control requests in progress
+ * @other_requests: those of siblings that are for this interface
  * @requests_end: no more of them
  * @requests_lost: how many the host controller has not given back
  * @lease_lock: innermost spinlock; guards the three next
@@ -47,6 +54,8 @@ struct mydev_interface {
 	struct usb_device *udev;
 	struct usb_interface *intf;
 	struct list_head nodes;
+	struct list_head group;
+	unsigned int control_scope;
 
 	struct rw_semaphore disconnect_rwsem;
 	/* Serializes attempts to lock @udev. */
@@ -54,6 +63,7 @@ struct mydev_interface {
 	/* Control requests; innermost. */
 	spinlock_t requests_lock;
 	struct list_head requests;
+	struct list_head other_requests;
 	bool requests_end;
 	unsigned int requests_lost;
 

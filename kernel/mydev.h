@@ -27,6 +27,8 @@
  *   iface->disconnect_rwsem  held for reading by all that talk to the hardware
  *			  from process context and find !dev->gone; taken for
  *			  writing by disconnect. Data is not waited for under it.
+ *			  That of a sibling is only tried for, under ours.
+ *   mydev_group_mutex	  the list of bound interfaces; nothing waits under it.
  *   client->read_mutex	  one reader at a time per client. Independent of the two
  *			  around it: neither is taken under it, and under
  *			  rx_mutex it is only tried for.
@@ -117,7 +119,10 @@ struct mydev_counters {
 /**
  * struct mydev_request - a control request
  * @list: in iface->requests while it is waited for
+ * @other_list: the same, in other->other_requests
  * @iface: the interface
+ * @other: the sibling that it is for, held, whose disconnect ends it as well; or NULL.
+ *	Of no meaning when it is not waited for any more
  * @urb: its transfer
  * @setup: the setup packet
  * @data: wLength bytes, or NULL
@@ -130,7 +135,9 @@ struct mydev_counters {
  */
 struct mydev_request {
 	struct list_head list;
+	struct list_head other_list;
 	struct mydev_interface *iface;
+	struct mydev_interface *other;
 	struct urb *urb;
 	struct usb_ctrlrequest *setup;
 	void *data;
@@ -270,8 +277,18 @@ bool mydev_requests_lost(struct mydev_interface *iface);
 void mydev_requests_reap(void);
 int mydev_ep0_clear_halt(struct mydev_device *dev, unsigned int address);
 
+/* group.c */
+void mydev_group_add(struct mydev_interface *iface);
+void mydev_group_remove(struct mydev_interface *iface);
+bool mydev_is_recipient(const struct mydev_interface *iface, u8 type, u16 index);
+struct mydev_interface *mydev_group_hold(struct mydev_interface *iface, u8 type,
+					 u16 index);
+void mydev_group_release(struct mydev_interface *other);
+ssize_t mydev_group_show(struct mydev_device *dev, char *buf);
+
 /* control.c */
-int mydev_control_allowed(struct mydev_device *dev, u8 type, u16 index);
+int mydev_control_allowed(struct mydev_device *dev, u8 type, u16 index,
+			  struct mydev_interface **other);
 int mydev_control(struct mydev_client *client, struct mydev_control *arg);
 int mydev_clear_halt(struct mydev_client *client, u32 address);
 

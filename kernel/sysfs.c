@@ -218,6 +218,39 @@ static ssize_t lease_show(struct device *device, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(lease);
 
+static ssize_t siblings_show(struct device *device,
+			     struct device_attribute *attr, char *buf)
+{
+	return mydev_group_show(to_mydev(device), buf);
+}
+static DEVICE_ATTR_RO(siblings);
+
+static const char *const mydev_scope_names[] = {
+	[MYDEV_SCOPE_INTERFACE] = "interface",
+	[MYDEV_SCOPE_DEVICE] = "device",
+};
+
+static ssize_t control_scope_show(struct device *device,
+				  struct device_attribute *attr, char *buf)
+{
+	unsigned int scope = READ_ONCE(to_mydev(device)->iface->control_scope);
+
+	return sysfs_emit(buf, "%s\n", mydev_scope_names[scope]);
+}
+
+static ssize_t control_scope_store(struct device *device,
+				   struct device_attribute *attr,
+				   const char *buf, size_t count)
+{
+	int scope = sysfs_match_string(mydev_scope_names, buf);
+
+	if (scope < 0)
+		return scope;
+	WRITE_ONCE(to_mydev(device)->iface->control_scope, scope);
+	return count;
+}
+static DEVICE_ATTR_RW(control_scope);
+
 static struct attribute *mydev_attrs[] = {
 	&dev_attr_id_vendor.attr,
 	&dev_attr_id_product.attr,
@@ -243,6 +276,8 @@ static struct attribute *mydev_attrs[] = {
 	&dev_attr_in_flight.attr,
 	&dev_attr_state.attr,
 	&dev_attr_lease.attr,
+	&dev_attr_siblings.attr,
+	&dev_attr_control_scope.attr,
 	NULL,
 };
 

@@ -107,8 +107,9 @@
  *                or of the device on one that is not for writing
  *    EPERM       MYDEV_IOC_RESET, or MYDEV_IOC_REVOKE of somebody else's
  *                descriptor, without CAP_SYS_ADMIN
- *    EACCES      a control request that would reach outside this interface, or
- *                an endpoint that is not one of the node's
+ *    EACCES      a control request that would reach outside this interface, see
+ *                struct mydev_control; or an endpoint that is not one of the
+ *                node's
  *    EBUSY       the geometry cannot change while somebody asks for data, has
  *                some queued or has something mapped; ring mode, and a rewind,
  *                while a read() of this descriptor is under way; another
@@ -489,8 +490,11 @@ struct mydev_geometry {
  *
  * Vendor and class requests whose recipient is this interface (low byte of
  * @index), one of the endpoints of its alternate setting in use (low byte of
- * @index), or, where the configuration has no other interface, the device. All
- * else is EACCES. Needs a descriptor that is open for writing.
+ * @index), or, where the configuration has no other interface, the device. Where
+ * the sysfs attribute control_scope is "device", also the device, and those other
+ * interfaces of it that mydev has, with their endpoints; EBUSY then also where a
+ * descriptor of the other interface holds the lease, and EIO where that interface is
+ * unbound meanwhile. All else is EACCES. Needs a descriptor that is open for writing.
  */
 struct mydev_control {
 	__u32 size;
