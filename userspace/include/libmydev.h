@@ -362,10 +362,13 @@ int mydev_set_terminate(const struct mydev *dev, bool on);
  *
  * Vendor and class requests to the interface (its number is the low byte of
  * @index) or one of its endpoints (the same with its address), and to the device
- * where it has no other interface.
+ * where it has no other interface. Where the attribute "control_scope" is "device",
+ * which is up to the administrator, also to the device, its siblings and their
+ * endpoints.
  *
  * Return: the number of bytes that were sent or have come, or
  *	-EACCES	the request would reach outside of the interface;
+ *	-EBUSY	somebody else has the lease, or somebody has that of the sibling;
  *	-ERANGE	a number is too large;
  *	-EPIPE	the device refused;
  *	-ETIMEDOUT	it did not answer in time;
@@ -634,6 +637,23 @@ const char *mydev_entry_product(const struct mydev_entry *entry);
 
 /** mydev_entry_serial() - "" where the device has no such string. */
 const char *mydev_entry_serial(const struct mydev_entry *entry);
+
+/**
+ * mydev_entry_usb_device() - the name of the USB device, such as "1-2.3"
+ * @entry: the device
+ *
+ * The same for all interfaces of one USB device.
+ */
+const char *mydev_entry_usb_device(const struct mydev_entry *entry);
+
+/**
+ * mydev_entry_siblings() - the other devices that are interfaces of its USB device
+ * @entry: the device
+ *
+ * Return: their names with blanks in between, such as "mydev1 mydev2"; "" for none, or
+ *	where the driver does not tell
+ */
+const char *mydev_entry_siblings(const struct mydev_entry *entry);
 
 /** mydev_entry_readable() - whether this process may open it for reading. */
 bool mydev_entry_readable(const struct mydev_entry *entry);

@@ -17,7 +17,7 @@ const char *mydev_strerror(int err)
 	case -ENODEV:
 		return "the device was unplugged; plug it in and open it again";
 	case -EACCES:
-		return "no permission for the node, install the udev rule; or a request beyond the interface";
+		return "no permission for the node, install the udev rule; or a request beyond the interface, see its control_scope";
 	case -EPERM:
 		return "no permission; be a user who may open the node, or root to reset and revoke";
 	case -EBUSY:

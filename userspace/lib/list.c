@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,8 @@ struct mydev_entry {
 	char *manufacturer;
 	char *product;
 	char *serial;
+	char *usb_device;
+	char *siblings;
 	char *path;
 	char name[24];
 };
@@ -105,6 +108,24 @@ static char *attr_string(const struct mydev_entry *entry, const char *attr)
 	return strdup(buf);
 }
 
+/* The name of the USB device, which is that of an interface up to the colon. */
+static char *usb_device(const struct mydev_entry *entry)
+{
+	char path[256];
+	char target[PATH_MAX];
+	const char *name = NULL;
+	ssize_t len;
+
+	snprintf(path, sizeof(path), CLASS_DIR "/%s/device", entry->name);
+	len = readlink(path, target, sizeof(target) - 1);
+	if (len > 0) {
+		target[len] = '\0';
+		name = strrchr(target, '/');
+	}
+	name = name ? name + 1 : "";
+	return strndup(name, strcspn(name, ":"));
+}
+
 static int attr_number(const struct mydev_entry *entry, const char *attr,
 		       int base, unsigned int *number)
 {
@@ -138,6 +159,8 @@ static void entry_free(struct mydev_entry *entry)
 	free(entry->manufacturer);
 	free(entry->product);
 	free(entry->serial);
+	free(entry->usb_device);
+	free(entry->siblings);
 	free(entry->path);
 	free(entry);
 }
@@ -163,10 +186,12 @@ static int entry_fill(struct mydev_entry *entry)
 	entry->manufacturer = attr_string(entry, "manufacturer");
 	entry->product = attr_string(entry, "product");
 	entry->serial = attr_string(entry, "serial");
+	entry->usb_device = usb_device(entry);
+	entry->siblings = attr_string(entry, "siblings");
 	if (asprintf(&entry->path, "/dev/%s", entry->name) < 0)
 		entry->path = NULL;
 	if (!entry->manufacturer || !entry->product || !entry->serial ||
-	    !entry->path)
+	    !entry->usb_device || !entry->siblings || !entry->path)
 		return -ENOMEM;
 	entry->readable = !access(entry->path, R_OK);
 	return 0;
@@ -380,6 +405,16 @@ const char *mydev_entry_product(const struct mydev_entry *entry)
 const char *mydev_entry_serial(const struct mydev_entry *entry)
 {
 	return entry->serial;
+}
+
+const char *mydev_entry_usb_device(const struct mydev_entry *entry)
+{
+	return entry->usb_device;
+}
+
+const char *mydev_entry_siblings(const struct mydev_entry *entry)
+{
+	return entry->siblings;
 }
 
 bool mydev_entry_readable(const struct mydev_entry *entry)

@@ -234,22 +234,42 @@ static const struct argp argp = {
 	       "each byte. The driver lets through vendor and class requests to "
 	       "the interface (its number is the low byte of INDEX), to one of its "
 	       "endpoints (the same with its address), and to the device where it "
-	       "has no other interface.\n\n" EXIT_CODES_DOC,
+	       "has no other interface. Where the administrator has written device "
+	       "to the attribute control_scope, also to the device and to its "
+	       "siblings, see mydevctl info.\n\n" EXIT_CODES_DOC,
 };
+
+/* What root can do about it; nothing where the driver has no such attribute. */
+static void explain_scope(const struct target *target, const char *scope)
+{
+	if (!strcmp(scope, "interface"))
+		fprintf(stderr,
+			"  Root can allow requests to the whole device, and to its other interfaces that mydev has:\n"
+			"  echo device > /sys/class/mydev/%s/control_scope\n",
+			mydev_entry_name(target->entry));
+}
 
 static int refused_by_driver(const struct target *target,
 			     const struct options *options)
 {
 	unsigned int recipient = options->request_type & RECIPIENT_MASK;
 	struct mydev_info info = { 0 };
+	char scope[32];
 
 	mydev_get_info(target->dev, &info, sizeof(info));
+	mydev_entry_attr(target->entry, "control_scope", scope, sizeof(scope));
 	complain(
 		"%s: this request would reach outside of the interface, so the driver does not make it",
 		mydev_path(target->dev));
 	if (!(options->request_type & TYPE_MASK))
 		fprintf(stderr,
 			"  Standard requests are the kernel's own; mydevctl alt, halt and reset do what they are for.\n");
+	else if (recipient > 2)
+		fprintf(stderr,
+			"  The recipient has to be the interface, an endpoint or the device.\n");
+	else if (!strcmp(scope, "device"))
+		fprintf(stderr,
+			"  INDEX names an interface, or an endpoint of one, that mydev does not have; mydevctl list shows those that it has.\n");
 	else if (recipient == 1)
 		fprintf(stderr,
 			"  INDEX has to be the number of the interface, %u, in its low byte.\n",
@@ -257,13 +277,12 @@ static int refused_by_driver(const struct target *target,
 	else if (recipient == 2)
 		fprintf(stderr,
 			"  INDEX has to be the address of one of its endpoints; mydevctl info shows them.\n");
-	else if (!recipient)
+	else
 		fprintf(stderr,
 			"  The device has other interfaces too: only requests to interface %u are possible.\n",
 			info.interface_number);
-	else
-		fprintf(stderr,
-			"  The recipient has to be the interface, an endpoint or the device.\n");
+	if (options->request_type & TYPE_MASK && recipient <= 2)
+		explain_scope(target, scope);
 	return EXIT_PERMISSION;
 }
 

@@ -163,6 +163,8 @@ static struct json_object *describe(const struct mydev_entry *entry,
 	add_known(obj, "send_size", info->send_size, info->send_size);
 	add_known(obj, "send_room", info->send_room, info->send_room);
 	add_lease(obj, entry);
+	add_attr(obj, entry, "control_scope");
+	add_words(obj, "siblings", mydev_entry_siblings(entry));
 	add_number(obj, "abi_version", info->abi_version);
 	add_features(obj, info->features);
 	return obj;

@@ -77,6 +77,20 @@ void add_attr(struct json_object *obj, const struct mydev_entry *entry,
 	add_text(obj, attr, buf);
 }
 
+/* Words with blanks in between, none of them a device's own. */
+void add_words(struct json_object *obj, const char *key, const char *text)
+{
+	struct json_object *array = need(json_object_new_array());
+	size_t len;
+
+	for (; *text; text += len + strspn(text + len, " ")) {
+		len = strcspn(text, " ");
+		json_object_array_add(
+			array, need(json_object_new_string_len(text, len)));
+	}
+	add(obj, key, array);
+}
+
 void print_json_line(FILE *out, struct json_object *obj)
 {
 	fprintf(out, "%s\n",

@@ -134,6 +134,7 @@ void add_real(struct json_object *obj, const char *key, double value);
 void add_null(struct json_object *obj, const char *key);
 
 /* The text of a sysfs attribute, null where the device does not have it. */
+void add_words(struct json_object *obj, const char *key, const char *text);
 void add_attr(struct json_object *obj, const struct mydev_entry *entry,
 	      const char *attr);
 

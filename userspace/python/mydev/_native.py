@@ -102,6 +102,8 @@ _PROTOTYPES: dict[str, tuple[type | None, list]] = {
     "entry_manufacturer": (c_char_p, [c_void_p]),
     "entry_product": (c_char_p, [c_void_p]),
     "entry_serial": (c_char_p, [c_void_p]),
+    "entry_usb_device": (c_char_p, [c_void_p]),
+    "entry_siblings": (c_char_p, [c_void_p]),
     "entry_readable": (c_bool, [c_void_p]),
     "state_name": (c_char_p, [c_uint]),
     "policy_name": (c_char_p, [c_uint]),

@@ -35,6 +35,10 @@ class DeviceInfo:
     product: str
     serial: str
     readable: bool
+    usb_device: str
+    """Its name, such as "1-2.3"; the same for all interfaces of one."""
+    siblings: tuple[str, ...]
+    """The names of the others that are interfaces of it."""
 
     def open(self, mode: str = "rw") -> Device:
         """Open it; see mydev.open()."""
@@ -43,9 +47,11 @@ class DeviceInfo:
 
 def _device_info(entry: int) -> DeviceInfo:
     texts = {key: _native.text(_native.call("entry_" + key, entry))
-             for key in ("name", "path", "manufacturer", "product", "serial")}
-    numbers = {key: _native.call("entry_" + key, entry) for key in ("index", "pipe", "is_first", "id_vendor", "id_product", "interface", "readable")}
-    return DeviceInfo(**texts, **numbers)
+             for key in ("name", "path", "manufacturer", "product", "serial", "usb_device")}
+    numbers = {key: _native.call("entry_" + key, entry)
+               for key in ("index", "pipe", "is_first", "id_vendor", "id_product", "interface", "readable")}
+    siblings = tuple(_native.text(_native.call("entry_siblings", entry)).split())
+    return DeviceInfo(**texts, **numbers, siblings=siblings)
 
 
 def devices() -> list[DeviceInfo]:
