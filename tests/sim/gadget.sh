@@ -9,6 +9,7 @@
 #	hcd_unload
 #	udc_list			device controllers: name, gadget driver or "free"
 #	gadget_create NAME ffs|sourcesink|loopback|ecm|acm|mass_storage [VID PID [SERIAL]] [ATTRIBUTE=VALUE...]
+#	gadget_add NAME PART		one more interface, of kind ffs; sim_start PART is its own
 #	gadget_has_alternates		can the simulated device have two alternate settings?
 #	gadget_plug NAME [UDC]		into the first free one where none is given
 #	gadget_unplug NAME
@@ -193,6 +194,13 @@ _free_udc() {
 	done
 }
 
+# One more function; PART is the name of its simulated device.
+gadget_add() {
+	local dir function=ffs.${2:?PART is missing}
+	dir=$(_gadget_dir "$1") || return
+	mkdir "$dir/functions/$function" && ln -s "$dir/functions/$function" "$dir/configs/c.1/"
+}
+
 # In Linux 6.12 FunctionFS can; in 6.1 it has no get_alt(), without which
 # composite gadgets refuse to change to another setting than 0.
 gadget_has_alternates() {
@@ -221,7 +229,9 @@ gadget_destroy() {
 	local -a parts=()
 	dir=$(_gadget_dir "$name") || return
 	gadget_unplug "$name"
-	sim_stop "$name" || return
+	for part in "$dir"/functions/ffs.*; do
+		[ ! -d "$part" ] || sim_stop "${part##*/ffs.}" || return
+	done
 	for part in "$dir"/configs/c.1/*.*; do
 		[ ! -L "$part" ] || rm "$part" || return
 	done
@@ -248,7 +258,7 @@ gadget_destroy_all() {
 sim_start() {
 	local name=$1 run=$GADGET_RUN/$1
 	shift
-	[ -d "$GADGET_ROOT/$name/functions/ffs.$name" ] ||
+	compgen -G "$GADGET_ROOT/*/functions/ffs.$name" >/dev/null ||
 		_gadget_fail "'$name' is no gadget of kind ffs" || return
 	mkdir -p "$run/ffs"
 	# Or else a file of that name, here, would be taken for what is to be mounted.

@@ -243,6 +243,7 @@ struct sim {
 	bool enabled; /* the host has chosen the configuration */
 	bool backoff; /* a transfer failed; wait for retry_timer or ENABLE */
 	bool quit;
+	bool whole; /* requests to the device are this interface's */
 	uint64_t enables;
 	unsigned int alts;
 	unsigned int active; /* the alternate setting that last moved data */

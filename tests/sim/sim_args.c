@@ -17,6 +17,7 @@ enum {
 	OPT_ECHO,
 	OPT_SLOW,
 	OPT_REFUSE,
+	OPT_WHOLE,
 	OPT_SOCKET,
 	OPT_CTL,
 	OPT_LOG,
@@ -55,6 +56,9 @@ static const struct argp_option argp_options[] = {
 	{ "slow", OPT_SLOW, "MS", 0,
 	  "Take one bulk OUT request every MS milliseconds, and answer that much later", 0 },
 	{ "refuse", OPT_REFUSE, NULL, 0, "Begin without taking anything on bulk OUT", 0 },
+	{ "whole", OPT_WHOLE, NULL, 0,
+	  "Answer requests to the device as well, not only those to the interface and endpoints",
+	  0 },
 	{ "socket", OPT_SOCKET, "PATH", 0, "Listen for commands on this UNIX socket", 0 },
 	{ "daemon", 'D', NULL, 0, "Go to the background once the gadget can be plugged in", 0 },
 	{ "log", OPT_LOG, "FILE", 0, "With --daemon: where messages go", 0 },
@@ -178,6 +182,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case OPT_REFUSE:
 		alt->out.refuse = true;
+		break;
+	case OPT_WHOLE:
+		s->whole = true;
 		break;
 	case OPT_SOCKET:
 		a->o->socket = arg;

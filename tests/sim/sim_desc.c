@@ -120,7 +120,7 @@ int sim_write_descriptors(const struct sim *s)
 	put32(&b, FUNCTIONFS_DESCRIPTORS_MAGIC_V2);
 	put32(&b, 0); /* the length, known at the end */
 	put32(&b, FUNCTIONFS_HAS_FS_DESC | FUNCTIONFS_HAS_HS_DESC | FUNCTIONFS_HAS_SS_DESC |
-			  FUNCTIONFS_EVENTFD);
+			  FUNCTIONFS_EVENTFD | (s->whole ? FUNCTIONFS_ALL_CTRL_RECIP : 0));
 	put32(&b, s->ep0_event);
 	put32(&b, s->alts + endpoints);
 	put32(&b, s->alts + endpoints);
