@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <inttypes.h>
+
 #include "inject.h"
 
 #define FAULTS "/sys/kernel/debug/"
 #define NTH    "/proc/thread-self/fail-nth"
+
+static const char *const kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
 
 static int nth_file;
 
@@ -17,7 +21,6 @@ static void write_text(const char *path, const char *text)
 
 void inject_or_skip(void)
 {
-	static const char *const kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
 	char path[128];
 
 	if (access(NTH, W_OK) || access(FAULTS "failslab", X_OK)) {
@@ -33,6 +36,48 @@ void inject_or_skip(void)
 	write_text(FAULTS "failslab/ignore-gfp-wait", "N");
 	write_text(FAULTS "fail_page_alloc/ignore-gfp-wait", "N");
 	write_text(FAULTS "fail_page_alloc/min-order", "0");
+}
+
+/* Where a function begins, and the one behind it. */
+static void find_function(const char *name, uint64_t *start, uint64_t *end)
+{
+	FILE *symbols = fopen("/proc/kallsyms", "re");
+	unsigned long long address;
+	char line[512], symbol[256];
+
+	assert_non_null(symbols);
+	*start = 0;
+	while (!*start && fgets(line, sizeof(line), symbols)) {
+		if (sscanf(line, "%llx %*c %255s", &address, symbol) == 2 && !strcmp(symbol, name))
+			*start = address;
+	}
+	if (!*start)
+		fail_msg("/proc/kallsyms has no %s", name);
+	/* They are in no order. */
+	*end = UINT64_MAX;
+	rewind(symbols);
+	while (fgets(line, sizeof(line), symbols)) {
+		if (sscanf(line, "%llx", &address) == 1 && address > *start && address < *end)
+			*end = address;
+	}
+	fclose(symbols);
+}
+
+void inject_within(const char *function)
+{
+	uint64_t start = 0, end = UINT64_MAX;
+	char path[128], text[32];
+
+	if (function)
+		find_function(function, &start, &end);
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), FAULTS "%s/require-start", kinds[i]);
+		snprintf(text, sizeof(text), "0x%" PRIx64, start);
+		write_text(path, text);
+		snprintf(path, sizeof(path), FAULTS "%s/require-end", kinds[i]);
+		snprintf(text, sizeof(text), "0x%" PRIx64, end);
+		write_text(path, text);
+	}
 }
 
 void inject_begin(unsigned int nth)

@@ -12,6 +12,12 @@
 void inject_or_skip(void);
 
 /*
+ * From now on only what @function of the kernel calls can fail, or anything for NULL.
+ * Seen up to 32 calls deep.
+ */
+void inject_within(const char *function);
+
+/*
  * The @nth allocation or user copy of this thread from now on fails. Between
  * the two is to be one system call; the second tells whether anything failed.
  */
