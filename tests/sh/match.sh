@@ -80,7 +80,8 @@ streams() {
 no_devices() { ! compgen -G "$SYS/*" >/dev/null; }
 
 take_down() {
-	gadget_destroy_all && await 30 no_devices && { [ ! -e /sys/module/mydev ] || unload; }
+	gadget_destroy_all && await 30 no_devices && { [ ! -e /sys/module/usbtest ] || rmmod usbtest; } &&
+		{ [ ! -e /sys/module/mydev ] || unload; }
 }
 
 # with_driver PARAMETER COMMAND...: loaded for this alone
@@ -141,17 +142,27 @@ ids_bind() {
 	not_bound three
 }
 
-# Two of the same kind; the first entry of the list that fits one is not for this one.
+# driven_by DRIVER NAME
+driven_by() {
+	local path
+	path=$(usb_path "$2") && [ "$(basename "$(readlink -f "$path"/*:1.0/driver)")" = "$1" ]
+}
+
+# Some of the same kind; the first entry of the list that fits one is not for this one. A
+# driver that was loaded later is asked later, and gets what is left.
 ids_serial() {
+	modprobe usbtest
 	sourcesink one 0525 a4a0
 	plugged one
 	not_bound one
+	await 30 driven_by usbtest one
 	sourcesink two 0525 a4a0
 	gadget_plug two
 	bound_node two
 	sourcesink twelve 0525 a4a0
 	gadget_plug twelve
 	bound_node twelve
+	driven_by mydev twelve
 }
 
 ids_conditions() {
@@ -341,7 +352,7 @@ ktap_case "ids= with one id too many: not loaded, and the log names it" ids_too_
 ktap_case "1209:0001 with a vendor-specific interface is bound; an IN endpoint is enough" with_driver "" default_id
 ktap_case "1209:0001 with an interface of another class is not" with_driver "" other_class
 ktap_case "ids= binds each of its ids" with_driver ids=1234:5678,0525:a4a0,abcd:ef01 ids_bind
-ktap_case "ids= with serial numbers binds those devices only" \
+ktap_case "ids= with serial numbers binds those devices only, and leaves others to the next driver" \
 	with_driver 'ids="0525:a4a0 serial=three,0525:a4a0 serial=two,0525:a4a0 serial=twe*"' ids_serial
 ktap_case "ids= with a class, or with versions, binds what has them" \
 	with_driver 'ids="0525:a4a0 class=fe,0525:a4a0 bcd=0000-0001,1234:5678 class=ff/0 bcd=0-ffff"' ids_conditions
