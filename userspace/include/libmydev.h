@@ -647,7 +647,7 @@ const char *mydev_entry_serial(const struct mydev_entry *entry);
 const char *mydev_entry_usb_device(const struct mydev_entry *entry);
 
 /**
- * mydev_entry_siblings() - the other devices that are interfaces of its USB device
+ * mydev_entry_siblings() - the other nodes of its USB device
  * @entry: the device
  *
  * Return: their names with blanks in between, such as "mydev1 mydev2"; "" for none, or
