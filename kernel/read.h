@@ -10,7 +10,7 @@
 #include "mydev.h"
 
 /* Entries that a reader pins at once; bounds the stack that read() needs. */
-#define MYDEV_READ_BATCH 16
+#define MYDEV_READ_BATCH (BITS_PER_LONG / 4)
 
 /* Records begin at multiples of this. */
 #define MYDEV_RECORD_ALIGN 8

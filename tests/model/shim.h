@@ -59,6 +59,7 @@ typedef unsigned int gfp_t;
 #define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + (c))
 #define LINUX_VERSION_CODE      KERNEL_VERSION(6, 18, 0)
 #define MYDEV_HAS_RING          1
+#define BITS_PER_LONG           64
 #define ERESTARTSYS             512
 #define SZ_4K                   4096
 #define SZ_32K                  32768
