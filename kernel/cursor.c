@@ -100,7 +100,6 @@ void mydev_client_readmit(struct mydev_client *client)
 	mydev_client_hold(client);
 }
 
-#if MYDEV_HAS_RING
 /**
  * mydev_ring_look() - read the cursor of a program
  * @client: in ring mode
@@ -113,7 +112,7 @@ static void mydev_ring_look(struct mydev_client *client)
 	struct mydev_client_ring *ring = &client->ring;
 	u64 cursor;
 
-	if (ring->error)
+	if (!MYDEV_HAS_RING || ring->error)
 		return;
 	/* Pairs with the program's release: it has read what is before it. */
 	cursor = smp_load_acquire(&ring->page->cursor);
@@ -132,11 +131,6 @@ static void mydev_ring_look(struct mydev_client *client)
 	client->cursor = max(client->cursor, cursor);
 	mydev_client_readmit(client);
 }
-#else
-static void mydev_ring_look(struct mydev_client *client)
-{
-}
-#endif
 
 /* What a client that holds nothing has lost by its depth. */
 static void mydev_cursor_drop(struct mydev_client *client)

@@ -64,19 +64,19 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_log_free);
 
 static void mydev_log_publish_tail(struct mydev_log *log)
 {
-#if MYDEV_HAS_RING
+	if (!MYDEV_HAS_RING)
+		return;
 	WRITE_ONCE(log->store.page->tail, log->tail);
 	/* Pairs with the program's fence: who sees what comes there sees the tail. */
 	smp_wmb();
-#endif
 }
 
 static void mydev_log_publish_head(struct mydev_log *log)
 {
-#if MYDEV_HAS_RING
+	if (!MYDEV_HAS_RING)
+		return;
 	/* Pairs with the program's acquire: who sees the head sees the entry. */
 	smp_store_release(&log->store.page->head, log->head);
-#endif
 }
 
 /**
