@@ -7,7 +7,6 @@
  */
 #include <linux/pid.h>
 #include <linux/sched.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "mydev.h"
@@ -356,7 +355,6 @@ int mydev_client_set_config(struct mydev_client *client,
 			    const struct mydev_config *config)
 {
 	struct mydev_device *dev = client->dev;
-	unsigned int noio;
 	bool begins;
 	int ret = 0;
 
@@ -379,12 +377,8 @@ int mydev_client_set_config(struct mydev_client *client,
 		ret = -EBUSY;
 		goto out_unlock;
 	}
-	if (begins) {
-		/* Disconnect takes rx_mutex, and storage may wait for that. */
-		noio = memalloc_noio_save();
+	if (begins)
 		ret = mydev_ring_alloc(client);
-		memalloc_noio_restore(noio);
-	}
 	if (!ret) {
 		WRITE_ONCE(client->tx.terminate,
 			   config->flags & MYDEV_CONFIG_TERMINATE);
@@ -401,15 +395,6 @@ out_unlock:
 	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_set_config);
-
-/* Position of an entry to go back to, or on to. */
-static u64 mydev_rewind_position(const struct mydev_log *log,
-				 const struct mydev_rewind *arg)
-{
-	if (arg->to == MYDEV_REWIND_OLDEST)
-		return log->tail;
-	return mydev_log_seek(log, arg->value, arg->to == MYDEV_REWIND_TIME);
-}
 
 /**
  * mydev_client_rewind() - move a cursor to something that the log still has
@@ -441,7 +426,9 @@ int mydev_client_rewind(struct mydev_client *client, struct mydev_rewind *arg)
 		goto out_unlock;
 	if (client->mode == MYDEV_MODE_RING)
 		mydev_ring_fetch(client);
-	client->cursor = mydev_rewind_position(&dev->log, arg);
+	/* Its value for the oldest is 0, and nothing is before that. */
+	client->cursor = mydev_log_seek(&dev->log, arg->value,
+					arg->to == MYDEV_REWIND_TIME);
 	client->evicted = false;
 	mydev_client_hold(client);
 	place = mydev_place_at(dev, client->cursor);

@@ -27,7 +27,8 @@ int mydev_ring_alloc(struct mydev_client *client)
 
 	if (client->ring.page)
 		return 0;
-	client->ring.page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	/* Disconnect takes rx_mutex, and storage may wait for that. */
+	client->ring.page = (void *)get_zeroed_page(GFP_NOIO | __GFP_ACCOUNT);
 	if (!client->ring.page)
 		return -ENOMEM;
 	/* Seen in place of the log after a revoke: no entry there is good. */

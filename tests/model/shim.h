@@ -257,6 +257,8 @@ struct delayed_work {
 /* Memory */
 struct page;
 #define GFP_KERNEL_ACCOUNT             0
+#define GFP_NOIO                       0
+#define __GFP_ACCOUNT                  0
 #define __GFP_ZERO                     0
 #define __GFP_NOWARN                   0
 #define __vmalloc(bytes, flags)        calloc(1, bytes)
@@ -270,8 +272,6 @@ struct page;
 #define get_zeroed_page(flags)         ((unsigned long)calloc(1, PAGE_SIZE))
 #define free_page(p)                   free((void *)(p))
 #define virt_to_page(p)                ((struct page *)(p))
-#define memalloc_noio_save()           0
-#define memalloc_noio_restore(flags)   ((void)(flags))
 
 static inline u64 div_u64_rem(u64 a, u32 b, u32 *rest)
 {
