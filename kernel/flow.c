@@ -164,12 +164,6 @@ bool mydev_rx_can_submit(struct mydev_device *dev, unsigned int in_flight)
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_rx_can_submit);
 
-/* How often to look at a ring that is stopped; bounds the error of block_timeout_ms. */
-static unsigned long mydev_rx_block_period(const struct mydev_rx *rx)
-{
-	return max(msecs_to_jiffies(rx->block_timeout_ms) / 8, 1UL);
-}
-
 /**
  * mydev_rx_watch_block() - start to measure how long the ring is blocked
  * @dev: the device
@@ -179,10 +173,11 @@ static unsigned long mydev_rx_block_period(const struct mydev_rx *rx)
 void mydev_rx_watch_block(struct mydev_device *dev)
 {
 	struct mydev_rx *rx = &dev->rx;
+	/* How often to look; bounds the error of block_timeout_ms. */
+	unsigned long period = msecs_to_jiffies(rx->block_timeout_ms) / 8;
 
 	if (rx->block_timeout_ms && rx->users > 1 && !dev->gone)
-		schedule_delayed_work(&rx->block_work,
-				      mydev_rx_block_period(rx));
+		schedule_delayed_work(&rx->block_work, max(period, 1UL));
 }
 
 /* Does the ring, which has stopped, wait for this client? Looked up. */
@@ -369,9 +364,8 @@ unsigned int mydev_pool_unused(struct mydev_device *dev)
 {
 	struct mydev_pool *pool = &dev->pool;
 	struct mydev_client *client;
-	unsigned int n = 0, i = 0;
+	unsigned int n = 0, i = 0, nr, end;
 	u64 oldest;
-	bool more;
 
 	do {
 		spin_lock_irq(&dev->rx_lock);
@@ -383,17 +377,13 @@ unsigned int mydev_pool_unused(struct mydev_device *dev)
 			}
 		}
 		if (!i)
-			n = pool->buffers ? pool->nr_free : 0;
-		for (; pool->buffers && i < pool->nr; i++) {
+			n = pool->nr_free;
+		nr = pool->buffers ? pool->nr : 0;
+		end = min(nr, i + MYDEV_LOG_BATCH);
+		for (; i < end; i++)
 			n += pool->buffers[i].state == MYDEV_BUFFER_HELD &&
 			     pool->buffers[i].last < oldest;
-			if (i % MYDEV_LOG_BATCH == MYDEV_LOG_BATCH - 1) {
-				i++;
-				break;
-			}
-		}
-		more = pool->buffers && i < pool->nr;
 		spin_unlock_irq(&dev->rx_lock);
-	} while (more);
+	} while (i < nr);
 	return n;
 }
