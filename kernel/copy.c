@@ -76,16 +76,8 @@ static size_t mydev_read_record(const struct mydev_batch *batch,
 				 to);
 }
 
-/**
- * mydev_read_gap_record() - copy the record of a gap
- * @batch: the batch
- * @to: where to, with room for it
- * @wanted: bytes that should have been copied
- *
- * Return: bytes copied, none where not all could be.
- */
-size_t mydev_read_gap_record(const struct mydev_batch *batch,
-			     struct iov_iter *to, size_t *wanted)
+static size_t mydev_read_gap_record(const struct mydev_batch *batch,
+				    struct iov_iter *to, size_t *wanted)
 {
 	const struct mydev_gap_record gap = {
 		.packets = batch->gap.seq,
@@ -131,16 +123,8 @@ static unsigned int mydev_read_run(const struct mydev_batch *batch,
 	return i;
 }
 
-/**
- * mydev_read_stream() - copy a batch as bytes
- * @batch: the batch
- * @to: where to
- * @wanted: bytes that should have been copied
- *
- * Return: bytes copied.
- */
-size_t mydev_read_stream(const struct mydev_batch *batch, struct iov_iter *to,
-			 size_t *wanted)
+static size_t mydev_read_stream(const struct mydev_batch *batch,
+				struct iov_iter *to, size_t *wanted)
 {
 	size_t copied = 0, length;
 	unsigned int i = 0;
@@ -159,16 +143,8 @@ size_t mydev_read_stream(const struct mydev_batch *batch, struct iov_iter *to,
 	return copied;
 }
 
-/**
- * mydev_read_records() - copy a batch as records
- * @batch: the batch; all of its records fit
- * @to: where to
- * @wanted: bytes that should have been copied
- *
- * Return: bytes copied of whole records: the caller gets no part of one.
- */
-size_t mydev_read_records(const struct mydev_batch *batch, struct iov_iter *to,
-			  size_t *wanted)
+static size_t mydev_read_records(const struct mydev_batch *batch,
+				 struct iov_iter *to, size_t *wanted)
 {
 	size_t copied = 0;
 	unsigned int i;
@@ -181,6 +157,33 @@ size_t mydev_read_records(const struct mydev_batch *batch, struct iov_iter *to,
 			break;
 		copied += size;
 	}
+	return copied;
+}
+
+/**
+ * mydev_batch_copy() - copy a batch as the bytes, the records or the gap that it is
+ * @batch: the batch; all of its records fit
+ * @to: where to
+ * @wanted: bytes that should have been copied
+ *
+ * A page fault is not served: that could take long, and buffers are pinned.
+ *
+ * Return: bytes copied, of records only whole ones.
+ */
+size_t mydev_batch_copy(const struct mydev_batch *batch, struct iov_iter *to,
+			size_t *wanted)
+{
+	size_t copied;
+
+	*wanted = 0;
+	pagefault_disable();
+	if (batch->gap.seq)
+		copied = mydev_read_gap_record(batch, to, wanted);
+	else if (batch->mode == MYDEV_MODE_PACKET)
+		copied = mydev_read_records(batch, to, wanted);
+	else
+		copied = mydev_read_stream(batch, to, wanted);
+	pagefault_enable();
 	return copied;
 }
 

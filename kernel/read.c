@@ -96,6 +96,7 @@ static void mydev_read_pin_entries(struct mydev_client *client,
  * @first: nothing was copied by this read yet, so a gap may be reported, and
  *	the mode be chosen: one read returns bytes or records, not both
  *
+ * Context: rx_lock held.
  * Return: 0, or -ENOBUFS for a gap, -EMSGSIZE for a record that does not fit,
  * -EAGAIN if the mode has changed, -EBUSY if the client takes its packets from
  * memory, or what mydev_client_end() says of an empty stream.
@@ -103,48 +104,30 @@ static void mydev_read_pin_entries(struct mydev_client *client,
 static int mydev_read_pin(struct mydev_client *client,
 			  struct mydev_batch *batch, size_t want, bool first)
 {
-	struct mydev_device *dev = client->dev;
-	int ret = 0;
-
-	spin_lock_irq(&dev->rx_lock);
 	batch->nr = 0;
 	batch->gap.seq = 0;
-	if (client->revoked) {
-		ret = -ESTALE;
-		goto out;
-	}
-	if (client->mode == MYDEV_MODE_RING) {
-		ret = -EBUSY;
-		goto out;
-	}
+	if (client->revoked)
+		return -ESTALE;
+	if (client->mode == MYDEV_MODE_RING)
+		return -EBUSY;
 	/* In this order: what an evicted client has lost does not depend on who asks. */
 	mydev_cursor_settle(client);
 	mydev_client_readmit(client);
-	if (!first && client->mode != batch->mode) {
-		ret = -EAGAIN;
-		goto out;
-	}
+	if (!first && client->mode != batch->mode)
+		return -EAGAIN;
 	batch->mode = client->mode;
 	batch->clock = client->clock;
 
-	if (mydev_cursor_gap(client, &batch->gap)) {
-		ret = mydev_read_gap(client, batch, want, first);
-		goto out;
-	}
+	if (mydev_cursor_gap(client, &batch->gap))
+		return mydev_read_gap(client, batch, want, first);
 	/* Nothing is pinned where there are still more: the next round goes on. */
 	if (client->mode == MYDEV_MODE_PACKET &&
 	    mydev_cursor_skip_old(client, MYDEV_LOG_BATCH))
-		goto out;
-	if (mydev_cursor_empty(client)) {
-		ret = mydev_client_end(client);
-		goto out;
-	}
+		return 0;
+	if (mydev_cursor_empty(client))
+		return mydev_client_end(client);
 	mydev_read_pin_entries(client, batch, want);
-	if (!batch->nr)
-		ret = -EMSGSIZE;
-out:
-	spin_unlock_irq(&dev->rx_lock);
-	return ret;
+	return batch->nr ? 0 : -EMSGSIZE;
 }
 
 /**
@@ -209,19 +192,16 @@ static void mydev_read_unpin(struct mydev_client *client,
 	for (i = 0; i < batch->nr && !client->revoked; i++) {
 		const struct mydev_entry *entry = &batch->entries[i];
 		size_t need = mydev_batch_need(batch, entry);
+		bool whole = copied >= need;
 
-		if (copied >= need) {
-			mydev_read_consume(client, entry, batch->position + i,
-					   entry->length, true);
-			copied -= need;
-		} else {
-			/* A record that is not whole was not read. */
-			if (batch->mode == MYDEV_MODE_STREAM && copied)
-				mydev_read_consume(client, entry,
-						   batch->position + i, copied,
-						   false);
+		/* A record that is not whole was not read. */
+		if (!whole && batch->mode == MYDEV_MODE_PACKET)
 			break;
-		}
+		mydev_read_consume(client, entry, batch->position + i,
+				   whole ? entry->length : copied, whole);
+		if (!whole)
+			break;
+		copied -= need;
 	}
 	for (i = 0; i < batch->nr; i++) {
 		buf = mydev_entry_buffer(&dev->pool, &batch->entries[i]);
@@ -273,11 +253,6 @@ int mydev_ring_kick(struct mydev_client *client)
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_ring_kick);
 
-static bool mydev_read_is_done(const struct mydev_client *client)
-{
-	return READ_ONCE(client->cursor) == READ_ONCE(client->dev->log.head);
-}
-
 /**
  * mydev_read_copy() - copy what is queued
  * @client: a subscriber, its read_mutex held
@@ -290,26 +265,20 @@ static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
 {
 	/* Many kernels clear the stack, and this is 1,200 bytes of it. */
 	struct mydev_batch batch __uninitialized;
+	struct mydev_device *dev = client->dev;
 	unsigned int faults = 0;
 	ssize_t done = 0;
 
 	while (iov_iter_count(to)) {
-		size_t room = iov_iter_count(to), copied, wanted = 0;
+		size_t room = iov_iter_count(to), copied, wanted;
 		int ret;
 
+		spin_lock_irq(&dev->rx_lock);
 		ret = mydev_read_pin(client, &batch, room, !done);
+		spin_unlock_irq(&dev->rx_lock);
 		if (ret)
 			return done ?: ret;
-
-		/* A page fault that is not served must not keep buffers. */
-		pagefault_disable();
-		if (batch.gap.seq)
-			copied = mydev_read_gap_record(&batch, to, &wanted);
-		else if (batch.mode == MYDEV_MODE_PACKET)
-			copied = mydev_read_records(&batch, to, &wanted);
-		else
-			copied = mydev_read_stream(&batch, to, &wanted);
-		pagefault_enable();
+		copied = mydev_batch_copy(&batch, to, &wanted);
 		mydev_read_unpin(client, &batch, copied);
 
 		done += copied;
@@ -330,7 +299,8 @@ static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
 		 * lock does: what it misses is for the next read().
 		 */
 		if (done &&
-		    (mydev_read_is_done(client) || signal_pending(current)))
+		    (READ_ONCE(client->cursor) == READ_ONCE(dev->log.head) ||
+		     signal_pending(current)))
 			break;
 	}
 	return done;
@@ -373,12 +343,10 @@ ssize_t mydev_client_read(struct mydev_client *client, struct iov_iter *to,
 					 mydev_client_ready(client));
 		if (!ret)
 			ret = mydev_read_copy(client, to);
-		if (ret != -EAGAIN || nonblock)
-			break;
 		/* What is there may have no bytes, again and again. */
-		if (signal_pending(current))
+		if (ret == -EAGAIN && !nonblock && signal_pending(current))
 			ret = -ERESTARTSYS;
-	} while (ret == -EAGAIN);
+	} while (ret == -EAGAIN && !nonblock);
 
 	mutex_unlock(&client->read_mutex);
 	return ret;

@@ -63,12 +63,8 @@ static inline size_t mydev_batch_need(const struct mydev_batch *batch,
 }
 
 /* copy.c */
-size_t mydev_read_stream(const struct mydev_batch *batch, struct iov_iter *to,
-			 size_t *wanted);
-size_t mydev_read_records(const struct mydev_batch *batch, struct iov_iter *to,
-			  size_t *wanted);
-size_t mydev_read_gap_record(const struct mydev_batch *batch,
-			     struct iov_iter *to, size_t *wanted);
+size_t mydev_batch_copy(const struct mydev_batch *batch, struct iov_iter *to,
+			size_t *wanted);
 int mydev_read_fault_in(struct iov_iter *to, size_t need, u32 mode,
 			unsigned int faults);
 
