@@ -213,7 +213,28 @@ void mydev_sleepers_notify(struct mydev_device *dev)
 		mydev_client_notify(client);
 }
 
-/* A tick ago there was a wake-up, and something has come since. */
+/*
+ * Wake a client once more, if something has come since it was woken: one waiter
+ * has looked since then, or none, and maybe not the one that was woken. Return true
+ * where it is too early for that.
+ */
+static bool mydev_client_wake_again(struct mydev_client *client)
+{
+	if (client->wake.head == client->dev->log.head)
+		return false;
+	/* It was woken only since the timer was started. */
+	if (!time_after(jiffies, client->wake.at))
+		return true;
+	if (!mydev_client_has_waiter(client))
+		mydev_client_disarm(client);
+	else if (mydev_client_should_wake(client))
+		mydev_client_wake_up(client);
+	else
+		mydev_client_arm(client, false);
+	return false;
+}
+
+/* A tick ago there was a wake-up. */
 static enum hrtimer_restart mydev_clients_timer(struct hrtimer *timer)
 {
 	struct mydev_device *dev =
@@ -223,29 +244,11 @@ static enum hrtimer_restart mydev_clients_timer(struct hrtimer *timer)
 	bool again = false;
 
 	spin_lock_irqsave(&dev->rx_lock, flags);
-	list_for_each_entry_safe(client, next, &dev->woken, wake.list) {
-		if (client->wake.head == dev->log.head)
-			continue;
-		/* It was woken only since the timer was started. */
-		if (!time_after(jiffies, client->wake.at))
-			again = true;
-		else if (!mydev_client_has_waiter(client))
-			mydev_client_disarm(client);
-		else if (mydev_client_should_wake(client))
-			mydev_client_wake_up(client);
-		else
-			mydev_client_arm(client, false);
-	}
-	/* One waiter has looked, and maybe not the one that was woken. */
-	list_for_each_entry(client, &dev->sleepers, wake.list) {
-		if (client->wake.head == dev->log.head)
-			continue;
-		if (!time_after(jiffies, client->wake.at))
-			again = true;
-		else if (mydev_client_has_waiter(client) &&
-			 mydev_client_should_wake(client))
-			mydev_client_wake_up(client);
-	}
+	/* In this order: a client can go from the second list to the first. */
+	list_for_each_entry_safe(client, next, &dev->sleepers, wake.list)
+		again |= mydev_client_wake_again(client);
+	list_for_each_entry_safe(client, next, &dev->woken, wake.list)
+		again |= mydev_client_wake_again(client);
 	if (again)
 		mydev_clients_start_timer(dev);
 	spin_unlock_irqrestore(&dev->rx_lock, flags);
