@@ -275,7 +275,6 @@ bool mydev_rx_may_go_on(const struct mydev_device *dev);
 unsigned int mydev_pool_unused(struct mydev_device *dev);
 
 /* demand.c */
-void mydev_rx_get(struct mydev_device *dev);
 void mydev_rx_put(struct mydev_device *dev);
 void mydev_client_use(struct mydev_client *client);
 void mydev_client_demand(struct mydev_client *client);

@@ -4,15 +4,8 @@
  */
 #include "mydev.h"
 
-/**
- * mydev_rx_get() - count one more user of the receive ring
- * @dev: the device
- *
- * The ring is started by the work and not here: poll() must not sleep.
- *
- * Context: rx_lock held.
- */
-void mydev_rx_get(struct mydev_device *dev)
+/* One more user; the work starts the ring, as poll() must not sleep. */
+static void mydev_rx_get(struct mydev_device *dev)
 {
 	struct mydev_rx *rx = &dev->rx;
 
