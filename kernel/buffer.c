@@ -195,7 +195,6 @@ void mydev_entry_set_buffer(const struct mydev_pool *pool,
 	entry->buffer = buf - pool->buffers + 1;
 	entry->offset = buf->map_offset + offset;
 }
-EXPORT_SYMBOL_IF_KUNIT(mydev_entry_set_buffer);
 
 /**
  * mydev_buffer_free() - put a buffer without references back on the free list
@@ -272,4 +271,3 @@ struct mydev_buffer *mydev_buffer_pack(struct mydev_pool *pool,
 	mydev_buffer_put(pool, buf);
 	return pack;
 }
-EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_pack);

@@ -55,7 +55,6 @@ void mydev_deliver(struct mydev_device *dev, struct mydev_entry *entry)
 	trace_mydev_deliver(dev, entry);
 	mydev_sleepers_notify(dev);
 }
-EXPORT_SYMBOL_IF_KUNIT(mydev_deliver);
 
 /**
  * mydev_deliver_event() - append an event
