@@ -2,8 +2,12 @@
 /*
  * One open file: its settings, its counters.
  *
- * Where it is in the log is in cursor.c; when its reader is woken in wake.c; how the
- * reader gets what is there in read.c.
+ * Where it is in the log is in cursor.c; when its reader is woken in wake.c;
+ * how the reader gets what is there in read.c.
+ *
+ * What others call here is for process context. Open, close, revoke and a
+ * change of settings take rx_mutex; the last two never what a reader or a
+ * writer holds while it sleeps.
  */
 #include <linux/pid.h>
 #include <linux/sched.h>
@@ -25,14 +29,12 @@ const char *const mydev_policy_names[] = {
 
 /**
  * mydev_client_open() - create the client of an open file
- * @dev: the device, referenced by the caller's file for as long as it lives;
- *	the client takes a reference of its own
+ * @dev: the device; the client takes a reference
  * @reader: it may read
  * @writer: it may write
  *
- * Context: process context; takes rx_mutex.
- * Return: the client, or an ERR_PTR: -ENODEV if the device is gone, -EBUSY if
- * it has all the clients that it can have, -ENOMEM, -EINTR for one that is killed.
+ * Return: the client, or an ERR_PTR: -ENODEV if the device is gone, -EBUSY for
+ * one client too many, -ENOMEM, -EINTR for one that is killed.
  */
 struct mydev_client *mydev_client_open(struct mydev_device *dev, bool reader,
 				       bool writer)
@@ -105,15 +107,7 @@ err_free:
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_open);
 
-/**
- * mydev_client_unsubscribe() - take a client out of the stream
- * @client: any client
- * @revoked: it is revoked, and its file stays open
- *
- * What was not read by now is lost.
- *
- * Context: rx_mutex held.
- */
+/* What the client has not read by now is lost. Context: rx_mutex held. */
 static void mydev_client_unsubscribe(struct mydev_client *client, bool revoked)
 {
 	struct mydev_device *dev = client->dev;
@@ -140,8 +134,6 @@ static void mydev_client_unsubscribe(struct mydev_client *client, bool revoked)
 /**
  * mydev_client_close() - end a client whose file is closed
  * @client: freed here; everything that it held is given back
- *
- * Context: process context; takes rx_mutex.
  */
 void mydev_client_close(struct mydev_client *client)
 {
@@ -236,9 +228,7 @@ int mydev_client_revoke(struct mydev_client *caller, u32 id)
 /**
  * mydev_client_stats() - fill in the counters of a client and its device
  * @client: the client
- * @stats: all members but size and flags are set; the counters are of one moment
- *
- * Context: process context; takes rx_lock.
+ * @stats: filled in but for size and flags; the counters are of one moment
  */
 void mydev_client_stats(struct mydev_client *client, struct mydev_stats *stats)
 {
@@ -278,8 +268,6 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_client_stats);
  * mydev_client_get_config() - fill in the settings of a client
  * @client: the client
  * @config: all members but size are set
- *
- * Context: process context; takes rx_lock.
  */
 void mydev_client_get_config(struct mydev_client *client,
 			     struct mydev_config *config)
@@ -298,13 +286,7 @@ void mydev_client_get_config(struct mydev_client *client,
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_get_config);
 
-/**
- * mydev_client_apply() - apply settings
- * @client: a subscriber
- * @config: the settings; for ring mode there is a page, and read_mutex is held
- *
- * Context: rx_lock held, interrupts off.
- */
+/* Context: rx_lock held; for ring mode, read_mutex too, and there is a page. */
 static void mydev_client_apply(struct mydev_client *client,
 			       const struct mydev_config *config)
 {
@@ -346,10 +328,8 @@ static void mydev_client_apply(struct mydev_client *client,
  * @client: any client
  * @config: the settings, checked
  *
- * Context: process context; takes rx_mutex and rx_lock, never what a reader
- * holds while it sleeps.
- * Return: 0, -ENOMEM, -ESTALE, or -EBUSY for ring mode while a read() is under way;
- * on error everything is as it was.
+ * Return: 0, -ENOMEM, -ESTALE, or -EBUSY for ring mode while a read() is under
+ * way; on error everything is as it was.
  */
 int mydev_client_set_config(struct mydev_client *client,
 			    const struct mydev_config *config)
@@ -401,12 +381,11 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_client_set_config);
  * @client: a subscriber
  * @arg: checked; out: where it is now
  *
- * What the client gets once more is offered to it once more, and what it leaves out was
- * not: only what was lost before stays lost.
+ * What the client gets once more is offered once more, and what it leaves out
+ * was not: only what was lost before stays lost.
  *
- * Context: process context; takes rx_lock.
- * Return: 0, -ESTALE, -EPROTO for a ring that is broken, or -EBUSY while a read() is
- * under way.
+ * Return: 0, -ESTALE, -EPROTO for a ring that is broken, or -EBUSY while a
+ * read() is under way.
  */
 int mydev_client_rewind(struct mydev_client *client, struct mydev_rewind *arg)
 {

@@ -11,15 +11,7 @@
 
 #include "read.h"
 
-/**
- * mydev_copy_record() - copy one record
- * @header: its header; sizes and length are filled in
- * @payload: its payload
- * @length: bytes of it
- * @to: where to, with room for it
- *
- * Return: bytes copied, less than the record's size after a fault.
- */
+/* Fills in sizes and length of the header. There is room, but maybe no page. */
 static size_t mydev_copy_record(struct mydev_packet_header *header,
 				const void *payload, u32 length,
 				struct iov_iter *to)
@@ -39,7 +31,6 @@ static size_t mydev_copy_record(struct mydev_packet_header *header,
 	return copied;
 }
 
-/* The time of an entry, by the clock of the reader. */
 static u64 mydev_entry_time(const struct mydev_entry *entry, u32 clock)
 {
 	switch (clock) {
@@ -94,16 +85,9 @@ static size_t mydev_read_gap_record(const struct mydev_batch *batch,
 									: size;
 }
 
-/**
- * mydev_read_run() - join packets that are adjacent in the pool
- * @batch: the batch
- * @first: index of the first packet of the run, with at least one byte
- * @length: bytes of the run
- *
+/*
  * Small packets are packed one behind the other, so for a byte stream one copy
- * can do for many.
- *
- * Return: index of the first entry behind the run.
+ * can do for many. Return the index of the first entry behind the run.
  */
 static unsigned int mydev_read_run(const struct mydev_batch *batch,
 				   unsigned int first, size_t *length)
@@ -161,7 +145,7 @@ static size_t mydev_read_records(const struct mydev_batch *batch,
 }
 
 /**
- * mydev_batch_copy() - copy a batch as the bytes, the records or the gap that it is
+ * mydev_batch_copy() - copy a batch as bytes, as records, or as a gap
  * @batch: the batch; all of its records fit
  * @to: where to
  * @wanted: bytes that should have been copied
@@ -202,10 +186,7 @@ int mydev_read_fault_in(struct iov_iter *to, size_t need, u32 mode,
 {
 	size_t missing;
 
-	/*
-	 * A page can be there and not be writable all the same, by what only the
-	 * processor knows: that would go on for ever.
-	 */
+	/* A page can be there and yet, as only the CPU knows, not writable. */
 	if (!user_backed_iter(to) || faults > MYDEV_FAULTS)
 		return -EFAULT;
 	missing = fault_in_iov_iter_writeable(to, need);

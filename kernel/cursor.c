@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where a client is in the log, and what that means: what it has lost, what waits to be
- * read, how much more it lets come.
+ * Where a client is in the log, and what that means: what it has lost, what
+ * waits to be read, how much more it lets come.
  *
- * A client knows its position, and the packet that it expects there. All else is a
- * difference of sequence numbers and of byte counts. Nobody tells a client that entries
- * were retired before it: it finds out when it looks, or is looked at.
+ * A client knows its position, and the packet that it expects there; all else
+ * is a difference of sequence numbers and of byte counts. Nobody tells it that
+ * entries before it were retired: it finds out when it looks, or is looked at.
  *
  * Everything here runs under rx_lock, interrupts off.
  */
@@ -19,9 +19,8 @@
  * mydev_client_end() - say why an empty stream will stay empty
  * @client: a subscriber
  *
- * Return: -EAGAIN if it will not, -ESTALE if the client was revoked, -ENODEV
- * after an unplug, -EIO after the device failed for good, -EPROTO after the
- * program has put nonsense into its ring.
+ * Return: -EAGAIN if it will not, -ESTALE after a revoke, -ENODEV after an
+ * unplug, -EIO after a failure for good, -EPROTO after nonsense in its ring.
  */
 int mydev_client_end(const struct mydev_client *client)
 {
@@ -59,7 +58,7 @@ struct mydev_place mydev_place_at(const struct mydev_device *dev, u64 position)
 
 /**
  * mydev_holders_changed() - forget what the holders allow
- * @dev: the device; a client holds that did not, or not any more, or something else
+ * @dev: the device; its holders, or what they allow, are no longer the same
  */
 void mydev_holders_changed(struct mydev_device *dev)
 {
@@ -71,11 +70,10 @@ void mydev_holders_changed(struct mydev_device *dev)
 
 /**
  * mydev_client_hold() - have a client hold from where it is
- * @client: a subscriber, settled; one that blocks the ring did not before, or was
- *	further on
+ * @client: a subscriber, settled; it did not block the ring, or was further on
  *
- * What it needs not lose is what is left when all transfers in flight have come, and some
- * events: those do not wait for it. Entries before that are gone for it.
+ * Transfers in flight, and some events, do not wait for it: entries that make
+ * room for those are gone for it.
  */
 void mydev_client_hold(struct mydev_client *client)
 {
@@ -100,12 +98,9 @@ void mydev_client_readmit(struct mydev_client *client)
 	mydev_client_hold(client);
 }
 
-/**
- * mydev_ring_look() - read the cursor of a program
- * @client: in ring mode
- *
- * The program can write anything. A cursor that has gone back, or is beyond the head,
- * ends the stream of this client, and of no other.
+/*
+ * Read the cursor of a program, which can write anything. One that has gone
+ * back, or is beyond the head, ends the stream of this client, and of no other.
  */
 static void mydev_ring_look(struct mydev_client *client)
 {
@@ -146,10 +141,7 @@ static void mydev_cursor_drop(struct mydev_client *client)
 		client->keep = from + client->depth;
 }
 
-/*
- * In a byte stream, nothing is nothing: packets without a byte are read as soon as
- * they are next, and events are not told.
- */
+/* A byte stream skips events, and counts packets without a byte as read. */
 static void mydev_cursor_skip_empty(struct mydev_client *client)
 {
 	const struct mydev_device *dev = client->dev;
@@ -175,11 +167,9 @@ static void mydev_cursor_skip_empty(struct mydev_client *client)
 }
 
 /**
- * mydev_cursor_skip_old() - skip events that a client is not told
+ * mydev_cursor_skip_old() - skip events from before a client was opened
  * @client: a subscriber in packet mode, without a gap
  * @steps: how many at most
- *
- * They are of what happened before it was opened.
  *
  * Return: true if there are more.
  */
@@ -210,13 +200,13 @@ static void mydev_cursor_go_on(struct mydev_client *client)
 }
 
 /**
- * mydev_cursor_settle() - move a cursor past all that the client cannot get any more
+ * mydev_cursor_settle() - move a cursor past what its client cannot get
  * @client: any client
  *
- * That is what was retired; and of one that does not block the ring: by the policy of
- * dropping the oldest, what is more than its depth before the head; by that of dropping
- * the newest, once it was full and has read what it had then, what is before the head.
- * In ring mode the program sees to its policy itself.
+ * That is what was retired. Of a client that does not block the ring, it is
+ * also what is more than its depth before the head; or, if it drops the newest,
+ * was full and has read what it had then, all before the head. In ring mode the
+ * program sees to its policy itself.
  */
 void mydev_cursor_settle(struct mydev_client *client)
 {
@@ -278,9 +268,7 @@ bool mydev_cursor_empty(struct mydev_client *client)
  * mydev_cursor_credits() - count the entries that a client still lets come
  * @client: a holder, settled
  *
- * Its depth, and what may be in flight besides.
- *
- * Return: entries.
+ * Return: what is left of its depth, and of what may be in flight besides.
  */
 unsigned int mydev_cursor_credits(const struct mydev_client *client)
 {
@@ -293,11 +281,9 @@ unsigned int mydev_cursor_credits(const struct mydev_client *client)
 
 /**
  * mydev_client_counts() - count what was offered, read, lost, and is queued
- * @client: any client
+ * @client: any client; in ring mode its program says what it has read, and can
+ *	be wrong about nobody but itself
  * @counts: filled in
- *
- * What a program in ring mode has read it says itself; it can be wrong about nobody
- * but itself.
  */
 void mydev_client_counts(struct mydev_client *client,
 			 struct mydev_counts *counts)

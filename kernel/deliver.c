@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What goes into the log, and the end of a stream.
- *
- * Nothing here depends on how many clients there are, apart from those that sleep.
+ * What goes into the log, and the end of a stream. No delivery depends on how
+ * many clients there are, apart from those that sleep.
  *
  * Everything here runs under rx_lock, interrupts off.
  */
@@ -33,18 +32,15 @@ static void mydev_deliver_entry(struct mydev_device *dev,
 /**
  * mydev_deliver() - append a packet for all clients
  * @dev: the device
- * @entry: buffer, offset, length, flags and status are set; its reference to the
- *	buffer is the log's from now on
+ * @entry: buffer, offset, length, flags and status are set; the log takes over
+ *	its reference to the buffer
  */
 void mydev_deliver(struct mydev_device *dev, struct mydev_entry *entry)
 {
 	/* Transfers that a client has not held up in time come all the same. */
 	if (kfifo_is_full(&dev->log.store.fifo))
 		mydev_log_make_room(dev, true);
-	/*
-	 * By and by, and before this one is there: where packets are small, thousands of
-	 * them can be in the buffer that is needed next.
-	 */
+	/* Before this one is there: thousands of small ones share a buffer. */
 	mydev_pool_reclaim(dev, 2, MYDEV_RETIRE_AHEAD);
 	entry->type = MYDEV_RECORD_PACKET;
 	mydev_deliver_entry(dev, entry);
@@ -57,14 +53,11 @@ void mydev_deliver(struct mydev_device *dev, struct mydev_entry *entry)
 }
 
 /**
- * mydev_deliver_event() - append an event
+ * mydev_deliver_event() - append an event, unless holders leave no room at all
  * @dev: the device
  * @event: MYDEV_EVENT_*
  * @status: the negative errno that goes with it
- * @last_id: id of the client that was opened last before it happened; later ones
- *	are not told by read()
- *
- * Where holders leave no room at all, it is not told.
+ * @last_id: see struct mydev_entry; read() does not tell later clients
  */
 void mydev_deliver_event(struct mydev_device *dev, u32 event, int status,
 			 u32 last_id)

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Flow control: how far the tail may go, how many transfers may be in flight, and the
- * eviction of a client that blocks all others.
+ * Flow control: how far the tail may go, how many transfers may be in flight,
+ * and the eviction of a client that blocks all others.
  *
- * A client *holds* while it is lossless and takes part. The tail does not pass a holder's
- * cursor, and each holder lets only so much more come; the ring stops then. Nobody else
- * is asked. What the holders allow is kept, and looked up anew when it is used up: that
- * is once in many entries, or once in a completion where somebody holds the ring up.
+ * A client *holds* while it is lossless and takes part. The tail does not pass
+ * a holder's cursor, and each holder lets only so much more come; the ring
+ * stops then. Nobody else is asked. What the holders allow is kept, and looked
+ * up when it is used up: once in many entries, or in each completion while one
+ * of them blocks.
  *
  * Everything here runs under rx_lock, interrupts off.
  */
 
 #include "mydev.h"
 
-/* A completion tries three times for a buffer; together no more than MYDEV_LOG_BATCH. */
+/* A completion tries three times; together no more than MYDEV_LOG_BATCH. */
 #define MYDEV_RECLAIM_STEPS (MYDEV_LOG_BATCH / 4)
 
 /* Is it a holder, where it is by now? */
@@ -29,12 +30,7 @@ static bool mydev_holder_settle(struct mydev_client *client)
 	return mydev_client_blocks(client);
 }
 
-/**
- * mydev_holders_look() - look up what the holders allow
- * @dev: the device
- *
- * And what stops the ring, where it has to stop.
- */
+/* Look up what the holders allow, and what stops a ring that has to stop. */
 static void mydev_holders_look(struct mydev_device *dev)
 {
 	unsigned int credits, room = UINT_MAX;
@@ -43,7 +39,7 @@ static void mydev_holders_look(struct mydev_device *dev)
 	u64 limit = log->head;
 
 	list_for_each_entry(client, &dev->clients, list) {
-		/* One that was evicted may come back by this, which forgets the limit. */
+		/* An evicted one may come back, which forgets the limit. */
 		if (!mydev_holder_settle(client))
 			continue;
 		if (client->cursor <= limit) {
@@ -64,9 +60,9 @@ static void mydev_holders_look(struct mydev_device *dev)
 }
 
 /*
- * May the tail go on? Nearly always, all is as it was before: who reads by read() has
- * moved its cursor, and what a look would have it skip holds no buffer. Programs can move
- * theirs by one entry each time, so all are looked at only once for a caller.
+ * May the tail go on? Nearly always, all is as it was: read() has moved its
+ * cursor, and what a look would have it skip holds no buffer. Programs can move
+ * theirs by one entry each time, so a caller has all looked at only once.
  */
 static bool mydev_log_may_retire(struct mydev_device *dev, bool *looked)
 {
@@ -123,7 +119,7 @@ bool mydev_pool_reclaim(struct mydev_device *dev, unsigned int want,
 
 	while (pool->nr_free < want) {
 		if (!mydev_log_may_retire(dev, &looked)) {
-			/* What small packets go into may be all that is left. */
+			/* The pack may be all that is left. */
 			if (pool->pack && pool->pack->refs == 1 &&
 			    !pool->nr_free) {
 				mydev_pool_close_pack(pool);
@@ -146,9 +142,7 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_pool_reclaim);
  * @dev: the device
  * @in_flight: their number, with the one in request
  *
- * Context: rx_lock held, interrupts off.
- * Return: true if there is a buffer, and every client that must not lose
- * anything has room for what the transfers bring.
+ * Return: true if there is a buffer, and all holders have room for so many.
  */
 bool mydev_rx_can_submit(struct mydev_device *dev, unsigned int in_flight)
 {
@@ -167,8 +161,6 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_rx_can_submit);
 /**
  * mydev_rx_watch_block() - start to measure how long the ring is blocked
  * @dev: the device
- *
- * Context: rx_lock held.
  */
 void mydev_rx_watch_block(struct mydev_device *dev)
 {
@@ -191,7 +183,7 @@ static bool mydev_client_in_the_way(const struct mydev_client *client)
 			 : client->cursor == log->limit;
 }
 
-/* The program is told whether it has to call, and whether its stream has ended. */
+/* Tell a program whether it has to call, and whether its stream has ended. */
 static void mydev_ring_set_flags(struct mydev_client *client, u32 flags)
 {
 	if (client->mode != MYDEV_MODE_RING || flags == client->ring.flags)
@@ -202,11 +194,11 @@ static void mydev_ring_set_flags(struct mydev_client *client, u32 flags)
 }
 
 /**
- * mydev_holders_tell() - note which clients the ring waits for, and tell those with a ring
+ * mydev_holders_tell() - note which clients the ring waits for, and tell them
  * @dev: the device; its ring has stopped, or goes on, or the stream has ended
  *
- * Return: true if the caller has to look at the cursors once more: a program that
- * is to call now may have moved its own before it could know.
+ * Return: true if the caller has to look at the cursors once more: a program
+ * that is to call now may have moved its own before it could know.
  */
 bool mydev_holders_tell(struct mydev_device *dev)
 {
@@ -265,13 +257,12 @@ void mydev_client_moved(struct mydev_client *client)
 }
 
 /**
- * mydev_rx_may_go_on() - check whether it is worth a try to start a ring that has stopped
+ * mydev_rx_may_go_on() - check whether a stopped ring is worth a try
  * @dev: the device
  *
- * While it is known to wait for somebody it is not: so that of many clients in its way
- * only the last one to move on has all looked at.
+ * Of many clients in its way, only the last one to move on has all looked at.
  *
- * Return: true if it is; also where it has not stopped.
+ * Return: false while it is known to wait for one; true also where it runs.
  */
 bool mydev_rx_may_go_on(const struct mydev_device *dev)
 {
@@ -289,11 +280,8 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_rx_may_go_on);
  * mydev_rx_starved() - tell clients that the ring waits for them
  * @dev: the device; its ring is running
  *
- * Where there are clients in ring mode, the caller has to try to refill once
- * more: one may have given something back before it could see that it has to
- * tell us.
- *
- * Context: rx_lock held, interrupts off.
+ * The caller has to try to refill once more: a program may have given something
+ * back before it could see that it has to tell us.
  */
 void mydev_rx_starved(struct mydev_device *dev)
 {
@@ -306,7 +294,7 @@ void mydev_rx_starved(struct mydev_device *dev)
  * mydev_clients_waiting() - check whether a client waits for data and has none
  * @dev: the device
  *
- * Return: true if so.
+ * Return: true if so, or if a transaction waits for its answer.
  */
 bool mydev_clients_waiting(struct mydev_device *dev)
 {
@@ -328,9 +316,9 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_clients_waiting);
  * mydev_clients_evict() - evict the client that blocks the ring
  * @dev: the device; its ring is stopped, and another client waits
  *
- * Of the holders that are in the way, the one that is furthest behind. What it has not
- * read becomes one gap; of a program that takes from memory by itself, what leaves the
- * log does. Where one is not enough, the next time takes the next one.
+ * Of the holders in the way, that is the one furthest behind; where one is not
+ * enough, the next time takes the next one. What it has not read becomes one
+ * gap; of a program that takes from memory by itself, what leaves the log does.
  */
 void mydev_clients_evict(struct mydev_device *dev)
 {
@@ -357,8 +345,7 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_clients_evict);
  * @dev: the device
  *
  * Context: process context; takes rx_lock for a part of the pool at a time.
- * Return: those that are free, and those of which all entries have been read, or lost,
- * by all clients.
+ * Return: those that are free, or of which all clients have read or lost all.
  */
 unsigned int mydev_pool_unused(struct mydev_device *dev)
 {

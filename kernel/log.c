@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The log of a device: entries are appended at its head for all clients, and retired
- * at its tail once for all.
+ * The log of a device: entries are appended at its head for all clients, and
+ * retired at its tail once for all. Nothing is retired before its room or its
+ * buffer is needed, or soon will be, so the log is also history; see flow.c.
  *
- * Nothing is retired before its room or its buffer is needed, or soon will be, so the log
- * is also history. When that is, and what holds it up, is in flow.c.
+ * A client that maps the log reads without a lock. Publishing the head releases
+ * the entry before it; the tail is published before the entry, or the buffer,
+ * can become anything else. See struct mydev_ring of the UAPI.
  *
- * A client that maps the log reads without a lock. Publishing the head releases the
- * entry before it; see struct mydev_ring of the UAPI for the tail: it is published
- * before the entry, or the buffer, can become anything else.
- *
- * Everything here but allocation runs under rx_lock, interrupts off.
+ * Allocation, and mydev_log_clear(), are for process context; everything else
+ * here runs under rx_lock, interrupts off.
  */
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -23,7 +22,6 @@
  * @store: filled in
  * @entries: a power of two
  *
- * Context: process context.
  * Return: 0 or -ENOMEM.
  */
 int mydev_log_alloc(struct mydev_log_store *store, unsigned int entries)
@@ -50,8 +48,6 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_log_alloc);
 /**
  * mydev_log_free() - free the memory of a log
  * @store: empty, or without memory
- *
- * Context: process context.
  */
 void mydev_log_free(struct mydev_log_store *store)
 {
@@ -67,7 +63,7 @@ static void mydev_log_publish_tail(struct mydev_log *log)
 	if (!MYDEV_HAS_RING)
 		return;
 	WRITE_ONCE(log->store.page->tail, log->tail);
-	/* Pairs with the program's fence: who sees what comes there sees the tail. */
+	/* Pairs with the program's fence: tail first, then what comes there. */
 	smp_wmb();
 }
 
@@ -75,7 +71,7 @@ static void mydev_log_publish_head(struct mydev_log *log)
 {
 	if (!MYDEV_HAS_RING)
 		return;
-	/* Pairs with the program's acquire: who sees the head sees the entry. */
+	/* Pairs with the program's acquire: the head comes after the entry. */
 	smp_store_release(&log->store.page->head, log->head);
 }
 
@@ -100,7 +96,7 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_log_use);
 /**
  * mydev_log_append() - append an entry
  * @log: not full
- * @entry: the entry; the log owns its reference to the buffer from now on
+ * @entry: the entry; the log takes over its reference to the buffer
  */
 void mydev_log_append(struct mydev_log *log, const struct mydev_entry *entry)
 {
@@ -132,8 +128,6 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_log_retire);
 /**
  * mydev_log_clear() - retire everything
  * @dev: the device; its ring is idle, and nobody has anything to read
- *
- * Context: process context, without rx_lock.
  */
 void mydev_log_clear(struct mydev_device *dev)
 {
@@ -153,11 +147,9 @@ void mydev_log_clear(struct mydev_device *dev)
 
 /**
  * mydev_log_seek() - find the first entry that is not before something
- * @log: the log
+ * @log: the log; numbers and times only grow along it
  * @value: a number of a packet, or a time
  * @by_time: it is the time of an entry, else its number
- *
- * Both only grow along the log.
  *
  * Return: its position, the head if there is none.
  */

@@ -2,10 +2,10 @@
 /*
  * What a reader gets out of the log.
  *
- * While a reader copies, rx_lock is not held, and the cursor stays where it is until the
- * bytes are at the caller's: a fault in the middle loses nothing. The buffers are pinned
- * meanwhile, so a tail that passes them does not free them, and what was copied out of
- * them counts as read.
+ * While a reader copies, rx_lock is not held, and the cursor stays where it is
+ * until the bytes are at the caller's: a fault in the middle loses nothing. The
+ * buffers are pinned meanwhile: a tail that passes them does not free them, and
+ * what was copied out of them counts as read.
  */
 #include <linux/minmax.h>
 #include <linux/sched/signal.h>
@@ -14,15 +14,9 @@
 #include "read.h"
 #include "trace.h"
 
-/**
- * mydev_read_gap() - read the gap that is next
- * @client: a subscriber
- * @batch: gets it in packet mode
- * @want: bytes that the caller can take
- * @report: whether a stream may report it now, which ends it
- *
- * Context: rx_lock held.
- * Return: 0, -ENOBUFS in stream mode, -EMSGSIZE
+/*
+ * A gap is a record in packet mode; a byte stream ends with -ENOBUFS before it,
+ * and the next read() is to @report it. Context: rx_lock held.
  */
 static int mydev_read_gap(struct mydev_client *client,
 			  struct mydev_batch *batch, size_t want, bool report)
@@ -41,14 +35,7 @@ static int mydev_read_gap(struct mydev_client *client,
 	return -ENOBUFS;
 }
 
-/**
- * mydev_read_pin_entries() - pin the entries that the next copy needs
- * @client: a subscriber, settled, without a gap
- * @batch: receives them
- * @want: bytes that the caller can take, not 0
- *
- * Context: rx_lock held.
- */
+/* Of a client that is settled, and has no gap. Context: rx_lock held. */
 static void mydev_read_pin_entries(struct mydev_client *client,
 				   struct mydev_batch *batch, size_t want)
 {
@@ -88,18 +75,15 @@ static void mydev_read_pin_entries(struct mydev_client *client,
 	batch->nr = n;
 }
 
-/**
- * mydev_read_pin() - pin what the next copy needs
- * @client: a subscriber, its read_mutex held
- * @batch: receives it; mydev_read_unpin() drops its references
- * @want: bytes that the caller can take, not 0
- * @first: nothing was copied by this read yet, so a gap may be reported, and
- *	the mode be chosen: one read returns bytes or records, not both
+/*
+ * Pin what the next copy needs, up to @want bytes. The @first time in a read(),
+ * a gap may be reported, and the mode is chosen: it returns bytes or records,
+ * not both.
  *
- * Context: rx_lock held.
- * Return: 0, or -ENOBUFS for a gap, -EMSGSIZE for a record that does not fit,
- * -EAGAIN if the mode has changed, -EBUSY if the client takes its packets from
- * memory, or what mydev_client_end() says of an empty stream.
+ * Context: read_mutex and rx_lock held.
+ * Return: 0, -ENOBUFS for a gap, -EMSGSIZE for a record that does not fit,
+ * -EAGAIN if the mode has changed, -EBUSY in ring mode, or what
+ * mydev_client_end() says of an empty stream.
  */
 static int mydev_read_pin(struct mydev_client *client,
 			  struct mydev_batch *batch, size_t want, bool first)
@@ -110,7 +94,7 @@ static int mydev_read_pin(struct mydev_client *client,
 		return -ESTALE;
 	if (client->mode == MYDEV_MODE_RING)
 		return -EBUSY;
-	/* In this order: what an evicted client has lost does not depend on who asks. */
+	/* Settled first, what an evicted client lost is the same for all. */
 	mydev_cursor_settle(client);
 	mydev_client_readmit(client);
 	if (!first && client->mode != batch->mode)
@@ -120,7 +104,7 @@ static int mydev_read_pin(struct mydev_client *client,
 
 	if (mydev_cursor_gap(client, &batch->gap))
 		return mydev_read_gap(client, batch, want, first);
-	/* Nothing is pinned where there are still more: the next round goes on. */
+	/* Nothing is pinned while there are more: the next round goes on. */
 	if (client->mode == MYDEV_MODE_PACKET &&
 	    mydev_cursor_skip_old(client, MYDEV_LOG_BATCH))
 		return 0;
@@ -130,17 +114,9 @@ static int mydev_read_pin(struct mydev_client *client,
 	return batch->nr ? 0 : -EMSGSIZE;
 }
 
-/**
- * mydev_read_consume() - account for an entry, or a part of it, that was read
- * @client: a subscriber
- * @entry: an entry as mydev_read_pin() returned it
- * @position: of it
- * @bytes: how many of its payload bytes were read
- * @whole: it was read to its end
- *
- * The cursor may be further by now: then the gap that it has passed begins later.
- *
- * Context: rx_lock held.
+/*
+ * An entry was read, or a part of it. The cursor may be further by now: then
+ * the gap that it has passed begins later. Context: rx_lock held.
  */
 static void mydev_read_consume(struct mydev_client *client,
 			       const struct mydev_entry *entry, u64 position,
@@ -158,7 +134,7 @@ static void mydev_read_consume(struct mydev_client *client,
 	client->next.seq += whole;
 }
 
-/* The record of a gap was read; it can only have grown meanwhile, at its end. */
+/* The record of a gap was read; it can only have grown since, at its end. */
 static void mydev_read_consume_gap(struct mydev_client *client,
 				   const struct mydev_batch *batch)
 {
@@ -171,12 +147,7 @@ static void mydev_read_consume_gap(struct mydev_client *client,
 	client->next.bytes += batch->gap.bytes;
 }
 
-/**
- * mydev_read_unpin() - drop the references of mydev_read_pin()
- * @client: a subscriber, its read_mutex held
- * @batch: the entries
- * @copied: bytes that the caller has got
- */
+/* The caller has got @copied bytes. Context: read_mutex held. */
 static void mydev_read_unpin(struct mydev_client *client,
 			     const struct mydev_batch *batch, size_t copied)
 {
@@ -218,7 +189,7 @@ static void mydev_read_unpin(struct mydev_client *client,
 }
 
 /**
- * mydev_ring_kick() - look at the cursor of a program now, and refill a stopped ring
+ * mydev_ring_kick() - look at the cursor of a program, and refill the ring
  * @client: any client
  *
  * Context: any in which rx_lock may be taken, without it.
@@ -253,13 +224,9 @@ int mydev_ring_kick(struct mydev_client *client)
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_ring_kick);
 
-/**
- * mydev_read_copy() - copy what is queued
- * @client: a subscriber, its read_mutex held
- * @to: where to, not empty
- *
- * Return: bytes copied if any were, else -EFAULT, -ERESTARTSYS, or what
- * mydev_read_pin() says. Nothing that was not copied is consumed.
+/*
+ * Copy what is queued; nothing that was not copied is consumed. Return bytes if
+ * there were any, else -EFAULT, -ERESTARTSYS, or what mydev_read_pin() says.
  */
 static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
 {
@@ -291,12 +258,12 @@ static ssize_t mydev_read_copy(struct mydev_client *client, struct iov_iter *to)
 						  batch.mode, ++faults);
 			if (ret)
 				return done ?: ret;
-			/* It was not all yet, also where a signal is pending. */
+			/* It was not all yet, even with a signal pending. */
 			continue;
 		}
 		/*
-		 * As long as the device sends, this could go on. A look without the
-		 * lock does: what it misses is for the next read().
+		 * As long as the device sends, this could go on. A look without
+		 * the lock does: what it misses is for the next read().
 		 */
 		if (done &&
 		    (READ_ONCE(client->cursor) == READ_ONCE(dev->log.head) ||

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A client in ring mode takes entries out of the log by itself: it maps the log, and
- * says in a page of its own how far it has got. See struct mydev_ring of the UAPI for
- * its side.
+ * A client in ring mode takes entries out of the log by itself: it maps the
+ * log, and says in a page of its own how far it has got. See struct mydev_ring
+ * of the UAPI for its side.
  *
  * The kernel reads its cursor where it looks for room and where it is asked to
- * (cursor.c), and tells it where the ring waits for it (flow.c). Of what the program
- * writes, nothing is believed that could harm anybody else.
+ * (cursor.c), and tells it where the ring waits for it (flow.c). Of what the
+ * program writes, nothing is believed that could harm anybody else.
  *
- * Everything here runs under rx_lock, unless it says otherwise.
+ * The page comes and goes in process context; all else runs under rx_lock.
  */
 #include <linux/mm.h>
 
@@ -18,7 +18,7 @@
  * mydev_ring_alloc() - allocate the page that a program writes
  * @client: a subscriber
  *
- * Context: process context, rx_mutex held, without rx_lock.
+ * Context: rx_mutex held.
  * Return: 0 or -ENOMEM.
  */
 int mydev_ring_alloc(struct mydev_client *client)
@@ -39,15 +39,13 @@ int mydev_ring_alloc(struct mydev_client *client)
 /**
  * mydev_ring_free() - free the page that a program writes
  * @client: not mapped any more
- *
- * Context: process context, without rx_lock.
  */
 void mydev_ring_free(struct mydev_client *client)
 {
 	free_page((unsigned long)client->ring.page);
 }
 
-/* Tells the program where it is. */
+/* Tell the program where it is. */
 static void mydev_ring_store(struct mydev_client *client)
 {
 	struct mydev_ring *page = client->ring.page;
@@ -57,7 +55,7 @@ static void mydev_ring_store(struct mydev_client *client)
 	WRITE_ONCE(page->read_packets, client->read_packets);
 	WRITE_ONCE(page->read_bytes, client->read_bytes);
 	client->ring.cursor = client->cursor;
-	/* Whoever sees the cursor sees the rest. */
+	/* A program that sees the cursor sees the rest. */
 	smp_store_release(&page->cursor, client->cursor);
 }
 
@@ -76,10 +74,8 @@ void mydev_ring_begin(struct mydev_client *client)
 
 /**
  * mydev_ring_fetch() - take over what a program says of what it has read
- * @client: in ring mode
- *
- * Of what it expects next, only what can be is believed: something between what was
- * known before, and what is at its cursor.
+ * @client: in ring mode; of what it expects next, only something between what
+ *	was known before and what is at its cursor is believed
  */
 void mydev_ring_fetch(struct mydev_client *client)
 {
@@ -116,6 +112,6 @@ void mydev_ring_end(struct mydev_client *client)
 	WRITE_ONCE(client->mode, MYDEV_MODE_STREAM);
 	client->ring.error = 0;
 	client->dev->nr_rings--;
-	/* Pairs with an acquire: what it reads of the log now is not its own. */
+	/* Pairs with an acquire: what it finds in the log now is not its. */
 	smp_store_release(&client->ring.page->flags, MYDEV_RING_ENDED);
 }

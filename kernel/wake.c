@@ -2,17 +2,19 @@
 /*
  * When a client is woken, and what for.
  *
- * A client is in dev->sleepers from the moment on in which one of its waiters may sleep;
- * only those are looked at when an entry is appended. A waiter is on client->wait before
- * it looks under rx_lock, and that look puts the client there; the waker looks for
- * waiters under that lock: so no wake-up is lost.
+ * A client is in dev->sleepers from the moment on in which one of its waiters
+ * may sleep; only those are looked at when an entry is appended. A waiter is on
+ * client->wait before it looks under rx_lock, and that look puts the client
+ * there; the waker looks for waiters under that lock: so no wake-up is lost.
  *
- * A woken client is in dev->woken until one of its waiters has looked. Where many
- * programs share few processors, one that was woken gets many packets before it runs, and
- * to wake it for each of them would be a large part of what a packet costs. It may die
- * instead while another one sleeps on the same epoll, or never look: so less than two
- * ticks after more has come, it is woken once more, even if another waiter of the same
- * client has looked since.
+ * A woken client is in dev->woken until one of its waiters has looked: where
+ * many programs share few processors, many packets come before it runs, and a
+ * wake-up for each would be a large part of what a packet costs. It may die
+ * instead while another one sleeps on the same epoll, or never look: so less
+ * than two ticks after more has come, it is woken once more, even if another
+ * waiter has looked since.
+ *
+ * Everything here runs under rx_lock, interrupts off, or says that it takes it.
  */
 #include <linux/jiffies.h>
 #include <linux/sched.h>
@@ -29,10 +31,9 @@ static ktime_t mydev_client_due(const struct mydev_client *client)
 }
 
 /**
- * mydev_client_should_wake() - check whether there is enough to wake a reader for
+ * mydev_client_should_wake() - check whether a reader has enough to wake for
  * @client: a subscriber
  *
- * Context: rx_lock held.
  * Return: true if there is.
  */
 bool mydev_client_should_wake(struct mydev_client *client)
@@ -46,7 +47,7 @@ bool mydev_client_should_wake(struct mydev_client *client)
 		return true;
 	if (mydev_cursor_empty(client))
 		return false;
-	/* A ring that has stopped brings no more, nor does a full client get any. */
+	/* A stopped ring brings no more, and a full client gets no more. */
 	if (client->watermark <= 1 || client->keep ||
 	    (rx->state == MYDEV_STATE_RUNNING && !rx->in_flight))
 		return true;
@@ -63,7 +64,7 @@ bool mydev_client_should_wake(struct mydev_client *client)
 	       ktime_compare(ktime_get(), mydev_client_due(client)) >= 0;
 }
 
-/* What is there waits for more, but not for ever. Context: rx_lock held. */
+/* What is there waits for more, but not for ever. */
 static void mydev_client_start_timer(struct mydev_client *client)
 {
 	if (!client->latency || hrtimer_is_queued(&client->wake.timer))
@@ -78,8 +79,6 @@ static void mydev_client_start_timer(struct mydev_client *client)
  * mydev_client_arm() - have a client looked at when something comes
  * @client: a subscriber; a waiter of it may sleep from now on
  * @each: the waiter may not look after a wake-up
- *
- * Context: rx_lock held.
  */
 void mydev_client_arm(struct mydev_client *client, bool each)
 {
@@ -99,7 +98,6 @@ static void mydev_client_disarm(struct mydev_client *client)
 	client->wake.each = false;
 }
 
-/* Context: rx_lock held. */
 static bool mydev_client_has_waiter(struct mydev_client *client)
 {
 	/* Sampled under the lock that waiters look under. */
@@ -107,10 +105,8 @@ static bool mydev_client_has_waiter(struct mydev_client *client)
 }
 
 /**
- * mydev_client_looked() - note that a waiter has looked, or a reader taken something
+ * mydev_client_looked() - note that a waiter has looked, or has read
  * @client: any client
- *
- * Context: rx_lock held.
  */
 void mydev_client_looked(struct mydev_client *client)
 {
@@ -148,7 +144,6 @@ bool mydev_client_ready(struct mydev_client *client)
 }
 EXPORT_SYMBOL_IF_KUNIT(mydev_client_ready);
 
-/* Context: rx_lock held. Wake again after a tick. */
 static void mydev_clients_start_timer(struct mydev_device *dev)
 {
 	struct hrtimer *timer = &dev->rx.wake_timer;
@@ -158,7 +153,6 @@ static void mydev_clients_start_timer(struct mydev_device *dev)
 			      HRTIMER_MODE_REL_SOFT);
 }
 
-/* Context: rx_lock held. */
 static void mydev_client_wake_up(struct mydev_client *client)
 {
 	/* Sampled under the lock that waiters look under. */
@@ -171,8 +165,6 @@ static void mydev_client_wake_up(struct mydev_client *client)
 /**
  * mydev_client_notify() - wake the waiters of a client if it is worth it
  * @client: in dev->sleepers, or the call does nothing
- *
- * Context: rx_lock held, interrupts off.
  */
 void mydev_client_notify(struct mydev_client *client)
 {
@@ -197,10 +189,8 @@ void mydev_client_notify(struct mydev_client *client)
 }
 
 /**
- * mydev_sleepers_notify() - wake who sleeps, and has something to read
+ * mydev_sleepers_notify() - wake the sleepers that have something to read
  * @dev: the device; something has come, or nothing more will for now
- *
- * Context: rx_lock held, interrupts off.
  */
 void mydev_sleepers_notify(struct mydev_device *dev)
 {
@@ -213,11 +203,7 @@ void mydev_sleepers_notify(struct mydev_device *dev)
 		mydev_client_notify(client);
 }
 
-/*
- * Wake a client once more, if something has come since it was woken: one waiter
- * has looked since then, or none, and maybe not the one that was woken. Return true
- * where it is too early for that.
- */
+/* Wake once more if something has come since; true where it is too early. */
 static bool mydev_client_wake_again(struct mydev_client *client)
 {
 	if (client->wake.head == client->dev->log.head)
@@ -234,7 +220,7 @@ static bool mydev_client_wake_again(struct mydev_client *client)
 	return false;
 }
 
-/* A tick ago there was a wake-up. */
+/* A tick ago there was a wake-up; it takes rx_lock, as the next one does. */
 static enum hrtimer_restart mydev_clients_timer(struct hrtimer *timer)
 {
 	struct mydev_device *dev =
@@ -244,7 +230,7 @@ static enum hrtimer_restart mydev_clients_timer(struct hrtimer *timer)
 	bool again = false;
 
 	spin_lock_irqsave(&dev->rx_lock, flags);
-	/* In this order: a client can go from the second list to the first. */
+	/* The waiter that has looked may not be the one that was woken. */
 	list_for_each_entry_safe(client, next, &dev->sleepers, wake.list)
 		again |= mydev_client_wake_again(client);
 	list_for_each_entry_safe(client, next, &dev->woken, wake.list)
@@ -298,8 +284,6 @@ void mydev_client_wake_init(struct mydev_client *client)
  * @client: the client
  * @events: what happened
  * @band: the same for SIGIO, POLL_IN, POLL_ERR or POLL_HUP
- *
- * Context: rx_lock held.
  */
 void mydev_client_wake(struct mydev_client *client, __poll_t events, int band)
 {
