@@ -2,10 +2,13 @@
 /*
  * The receive memory of a device: blocks that travel
  *
- *   free --fly--> in flight --land--> held --last put--> free
+ *   free --get_free--> in flight --complete--> held --last put--> free
  *
  * Pages are ordinary cacheable memory, mapped by usbcore for each transfer:
  * coherent memory would be uncached, and slow to read, on many machines.
+ *
+ * A pool gets and loses its memory in process context, while nobody uses it;
+ * everything else here runs under rx_lock.
  */
 #include <linux/bug.h>
 #include <linux/gfp.h>
@@ -29,8 +32,7 @@
  *
  * The blocks are zeroed, so that no stale memory can ever reach a reader.
  *
- * Context: process context, sleeps.
- * Return: 0 or -ENOMEM; on error @pool is as it was.
+ * Return: 0 or -ENOMEM; on error @pool is without memory.
  */
 int mydev_pool_alloc(struct mydev_pool *pool, unsigned int nr,
 		     unsigned int size)
@@ -71,10 +73,8 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_pool_alloc);
 
 /**
  * mydev_pool_free() - free the memory of a pool
- * @pool: all of its buffers are free, none is being packed, and
- *	it is not in use any more; without memory already is fine
- *
- * Context: process context.
+ * @pool: not in use any more, all of its buffers free, none being packed;
+ *	without memory already is fine
  */
 void mydev_pool_free(struct mydev_pool *pool)
 {
@@ -120,7 +120,6 @@ void mydev_pool_move(struct mydev_pool *to, struct mydev_pool *from)
  * mydev_buffer_get_free() - take a free buffer for a transfer
  * @pool: the pool
  *
- * Context: rx_lock held.
  * Return: a buffer, now in flight, or NULL if the pool is empty.
  */
 struct mydev_buffer *mydev_buffer_get_free(struct mydev_pool *pool)
@@ -140,8 +139,6 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_get_free);
 /**
  * mydev_buffer_complete() - take a buffer back from its transfer
  * @buf: in flight; becomes held, with one reference, which is the caller's
- *
- * Context: rx_lock held.
  */
 void mydev_buffer_complete(struct mydev_buffer *buf)
 {
@@ -152,7 +149,7 @@ void mydev_buffer_complete(struct mydev_buffer *buf)
 EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_complete);
 
 /**
- * mydev_pool_map_size() - compute the size of so many buffers as clients map them
+ * mydev_pool_map_size() - compute the size of buffers as clients map them
  * @nr: buffers
  * @size: bytes of each
  *
@@ -197,13 +194,9 @@ void mydev_entry_set_buffer(const struct mydev_pool *pool,
 }
 
 /**
- * mydev_buffer_free() - put a buffer without references back on the free list
+ * mydev_buffer_free() - free a buffer without references
  * @pool: the pool that owns @buf
- * @buf: was held
- *
- * A freed buffer is the next one to fly: its cache lines are warm.
- *
- * Context: rx_lock held.
+ * @buf: was held; the next one in flight, as its cache lines are warm
  */
 void mydev_buffer_free(struct mydev_pool *pool, struct mydev_buffer *buf)
 {
@@ -216,8 +209,6 @@ EXPORT_SYMBOL_IF_KUNIT(mydev_buffer_free);
 /**
  * mydev_pool_close_pack() - pack no more packets into the current buffer
  * @pool: the pool
- *
- * Context: rx_lock held.
  */
 void mydev_pool_close_pack(struct mydev_pool *pool)
 {
@@ -237,7 +228,6 @@ void mydev_pool_close_pack(struct mydev_pool *pool)
  *
  * So a packet of 64 bytes does not keep a buffer of 32 KiB from the ring.
  *
- * Context: rx_lock held.
  * Return: the buffer with the packet, held by the caller instead of @buf; NULL
  * if the packet is better left where it is.
  */

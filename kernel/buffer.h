@@ -34,8 +34,8 @@ enum mydev_buffer_state {
  * @data: pool->size bytes, cacheable and physically contiguous
  * @map_offset: where @data is in what clients map of the pool, bytes
  * @state: see enum mydev_buffer_state
- * @refs: holders while held: entries of the log, readers in the middle of a copy, and
- *	the completion while it delivers
+ * @refs: holders while held: entries of the log, readers in the middle of a
+ *	copy, and the completion while it delivers
  * @last: position of the last entry in the log that is in it
  *
  * All but @data and @map_offset, which never change, is protected by rx_lock.
@@ -88,25 +88,14 @@ struct mydev_buffer *mydev_buffer_pack(struct mydev_pool *pool,
 				       struct mydev_buffer *buf, u32 length,
 				       u32 *offset);
 
-/**
- * mydev_buffer_get() - take a reference
- * @buf: held
- *
- * Context: rx_lock held.
- */
+/* Take a reference to a held buffer. Context: rx_lock held. */
 static inline void mydev_buffer_get(struct mydev_buffer *buf)
 {
 	WARN_ON_ONCE(buf->state != MYDEV_BUFFER_HELD);
 	buf->refs++;
 }
 
-/**
- * mydev_buffer_put() - drop a reference; the last one frees the buffer
- * @pool: the pool that owns @buf
- * @buf: held
- *
- * Context: rx_lock held.
- */
+/* Drop a reference; the last one frees the buffer. Context: rx_lock held. */
 static inline void mydev_buffer_put(struct mydev_pool *pool,
 				    struct mydev_buffer *buf)
 {

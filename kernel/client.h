@@ -14,7 +14,7 @@
 
 #include "log.h"
 
-/* Entries that may be before a client that blocks or drops: at first, and at most. */
+/* Entries that may be before a client that blocks or drops: default, limit. */
 #define MYDEV_DEFAULT_DEPTH 1024
 #define MYDEV_MAX_DEPTH     65536
 
@@ -25,7 +25,7 @@
 /**
  * struct mydev_place - a place in the stream of packets
  * @seq: number of the next packet
- * @bytes: payload bytes before it; in the middle of a packet, some of its own, too
+ * @bytes: payload bytes before it; of a packet read in part, those read, too
  */
 struct mydev_place {
 	u64 seq;
@@ -35,8 +35,8 @@ struct mydev_place {
 /**
  * struct mydev_client_wake - when a client is woken, under rx_lock
  * @timer: ends the wait of an entry that is below the watermark
- * @list: in dev->sleepers while somebody may sleep, in dev->woken while somebody
- *	was woken and none has looked since, or in none
+ * @list: in dev->sleepers while somebody may sleep, in dev->woken while
+ *	somebody was woken and none has looked since, or in none
  * @woken: it is in dev->woken
  * @each: a waiter may not look after a wake-up, so each entry wakes
  * @at: when the wake-up was, jiffies
@@ -52,8 +52,8 @@ struct mydev_client_wake {
 };
 
 /**
- * struct mydev_client_ring - what a client in ring mode shares with us, under rx_lock
- * @page: what it maps and writes, NULL before its first ring mode; never exchanged
+ * struct mydev_client_ring - what a program shares with us, under rx_lock
+ * @page: what it maps and writes, NULL before its first ring mode, then kept
  * @cursor: what was found in @page last
  * @flags: as the program has them, MYDEV_RING_*
  * @error: negative errno for a client that has put nonsense into it, or 0
@@ -106,7 +106,7 @@ struct mydev_client_tx {
 
 /**
  * struct mydev_client - one open file
- * @dev: the device, referenced from open to release; this and the next are constant
+ * @dev: the device, referenced from open to release; constant, as the next are
  * @reader: opened for reading
  * @subscriber: the same, and there is something to read
  * @writer: opened for writing
@@ -121,8 +121,8 @@ struct mydev_client_tx {
  * @list: in dev->clients; this and the rest under rx_lock
  * @demanded: has asked for data once; read without the lock for a quick look
  * @uses: is counted in rx->users: has asked for data, or for an answer
- * @revoked: can do nothing any more but be closed; read without the lock where a
- *	wake-up follows
+ * @revoked: can do nothing any more but be closed; read without the lock where
+ *	a wake-up follows
  * @evicted: blocked the ring for too long, and has not read since
  * @waited: the ring has stopped and waits for it; holds where log.waited does
  * @mode: MYDEV_MODE_*
@@ -135,8 +135,9 @@ struct mydev_client_tx {
  * @from: position that its depth counts from where the cursor is before that
  * @keep: of a client that drops the newest and is full: position behind what it
  *	keeps; 0 while it is not full
- * @next: what it expects next: all before is read or reported lost. Where the cursor
- *	is at a later packet, those in between are a gap that is not reported yet
+ * @next: what it expects next: all before is read or reported lost. Where the
+ *	cursor is at a later packet, those in between are a gap that is not
+ *	reported yet
  * @start: where it began; what was offered to it is what came since
  * @end: where that ended, of a revoked client
  * @read_packets: packets read to their end
@@ -209,12 +210,7 @@ struct mydev_counts {
 	u64 queued_bytes;
 };
 
-/**
- * mydev_client_blocks() - check whether the ring has to stop rather than drop
- * @client: any client
- *
- * Return: true if it must: the client is a holder.
- */
+/* Is the client a holder, for which the ring has to stop rather than drop? */
 static inline bool mydev_client_blocks(const struct mydev_client *client)
 {
 	return client->demanded && !client->evicted && !client->ring.error &&

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The users of the receive ring: it runs as long as there is one.
+ * The users of the receive ring: it runs as long as there is one. What others
+ * call here does not sleep.
  */
 #include "mydev.h"
 
@@ -23,9 +24,8 @@ static void mydev_rx_get(struct mydev_device *dev)
  * mydev_rx_put() - count one user of the receive ring less
  * @dev: the device
  *
- * Without a user the ring stops: subscribers that never asked lose nothing by it, and
- * the device does not run in vain. Transfers in flight end
- * with the next mydev_rx_stop_if_unused().
+ * Without a user the ring stops: subscribers that never asked lose nothing by
+ * it. Transfers in flight end with the next mydev_rx_stop_if_unused().
  *
  * Context: rx_lock held.
  */
@@ -54,8 +54,6 @@ static void mydev_client_use_locked(struct mydev_client *client)
 /**
  * mydev_client_use() - have the ring run for a client
  * @client: a subscriber, or the call does nothing
- *
- * Context: any in which rx_lock may be taken; does not sleep.
  */
 void mydev_client_use(struct mydev_client *client)
 {
@@ -71,11 +69,9 @@ void mydev_client_use(struct mydev_client *client)
  * mydev_client_demand() - ask for data
  * @client: a subscriber, or the call does nothing
  *
- * The first demand of any subscriber starts the ring, which goes on until the last
- * subscriber that asked is closed. From its first demand on, a lossless client
- * blocks the ring when it falls behind.
- *
- * Context: any in which rx_lock may be taken; does not sleep.
+ * The first demand of any subscriber starts the ring, which goes on until the
+ * last subscriber that asked is closed. From its own first demand on, a
+ * lossless client blocks the ring when it falls behind.
  */
 void mydev_client_demand(struct mydev_client *client)
 {
@@ -88,7 +84,7 @@ void mydev_client_demand(struct mydev_client *client)
 	spin_lock_irqsave(&dev->rx_lock, flags);
 	/* What it has lost while it held nothing. */
 	mydev_cursor_settle(client);
-	/* At once: a ring that runs and has no holder would lose its first packets. */
+	/* At once: a ring that runs without a holder loses packets. */
 	WRITE_ONCE(client->demanded, true);
 	mydev_client_hold(client);
 	mydev_client_use_locked(client);

@@ -2,8 +2,8 @@
 /*
  * The log of a device: what has happened, for all clients.
  *
- * A position counts entries since the device was plugged in and never goes back. From
- * @tail up to @head, entries are there; @head is the place of the next one.
+ * A position counts entries since the device was plugged in and never goes
+ * back. Entries are from @tail up to @head, which is the place of the next one.
  */
 #ifndef MYDEV_LOG_H
 #define MYDEV_LOG_H
@@ -28,10 +28,10 @@ struct mydev_client;
 struct mydev_device;
 
 /**
- * struct mydev_entry - a packet or an event; clients map it as struct mydev_ring_entry
+ * struct mydev_entry - a packet or an event; mapped as struct mydev_ring_entry
  * @type: MYDEV_RECORD_PACKET or MYDEV_RECORD_EVENT
- * @buffer: of a packet: one more than the index of its buffer in the pool, to which
- *	the entry owns a reference; 0 if it has no bytes
+ * @buffer: of a packet: one more than the index of its buffer in the pool, to
+ *	which the entry owns a reference; 0 if it has no bytes
  * @flags: MYDEV_PACKET_*
  * @length: of a packet: bytes, else 0
  * @status: 0 or a negative errno
@@ -43,7 +43,7 @@ struct mydev_device;
  * @bytes: payload bytes of all packets before it
  * @offset: of a packet: where its first byte is in what clients map of the pool
  * @event: of an event: MYDEV_EVENT_*
- * @last_id: of an event: id of the client that was opened last before it happened
+ * @last_id: of an event: id of the client that was opened last before it
  */
 struct mydev_entry {
 	u16 type;
@@ -84,8 +84,7 @@ struct mydev_log_store {
  * @tail: position of the first one
  * @limit: no holder's cursor is before it; may be too low, see flow.c
  * @slowest: a holder that was there when that was looked up last, or NULL
- * @waited: clients with @waited that the ring, which has stopped, waits for; 0 where that
- *	is not known, or not so
+ * @waited: how many clients a stopped ring waits for; 0 where that is not known
  * @dry: it has stopped for want of a buffer
  * @deep: it has stopped as the depth of a client is used up
  */
@@ -100,14 +99,7 @@ struct mydev_log {
 	bool deep;
 };
 
-/**
- * mydev_log_at() - find the entry at a position
- * @log: the log
- * @position: from its tail on, and before its head
- *
- * Context: rx_lock held.
- * Return: the entry.
- */
+/* The entry at a position from the tail up to, but without, the head. */
 static inline struct mydev_entry *mydev_log_at(const struct mydev_log *log,
 					       u64 position)
 {
@@ -116,13 +108,7 @@ static inline struct mydev_entry *mydev_log_at(const struct mydev_log *log,
 	return &log->store.slots[(unsigned int)position & mask];
 }
 
-/**
- * mydev_entry_buffer() - find the buffer of an entry
- * @pool: the pool
- * @entry: the entry
- *
- * Return: the buffer, NULL if the entry has none.
- */
+/* The buffer of an entry, NULL if it has none. */
 static inline struct mydev_buffer *
 mydev_entry_buffer(const struct mydev_pool *pool,
 		   const struct mydev_entry *entry)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a client can map: the pool and the log, to be read, and the page of its ring, to
- * be written too.
+ * What a client can map: the pool and the log, to be read, and the page of its
+ * ring, to be written too.
  *
  * A mapping keeps its file open, the file its client, and the client the pool
- * and the log, so the memory outlives every mapping. Pages are mapped when
- * they are touched: that way a revoke, which unmaps them, is not overtaken.
+ * and the log, so the memory outlives every mapping. Pages are mapped when they
+ * are touched, so that a revoke, which unmaps them, is not overtaken.
+ *
+ * What others call here is for process context.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -48,11 +50,9 @@ static int mydev_fs_users;
  * @client: of the file, a subscriber
  * @file: that is being opened
  *
- * All files of a node share its inode, and with it their mappings: what a revoke
- * unmaps would be unmapped for everybody. So each has an inode of its own, which
- * has nothing but them.
+ * All files of a node share its inode, and with it their mappings: a revoke
+ * would unmap for everybody. So each has an inode of its own.
  *
- * Context: process context.
  * Return: 0 or a negative errno; undone by mydev_map_close_file().
  */
 int mydev_map_open_file(struct mydev_client *client, struct file *file)
@@ -76,8 +76,6 @@ int mydev_map_open_file(struct mydev_client *client, struct file *file)
 /**
  * mydev_map_close_file() - drop the address space of a file
  * @client: of the file; without an inode is fine
- *
- * Context: process context.
  */
 void mydev_map_close_file(struct mydev_client *client)
 {
@@ -92,7 +90,7 @@ void mydev_map_close_file(struct mydev_client *client)
  * @client: a subscriber
  * @map: all members but size are set
  *
- * Context: process context; rx_mutex held, takes rx_lock.
+ * Context: rx_mutex held.
  */
 void mydev_map_describe(struct mydev_client *client, struct mydev_map *map)
 {
@@ -134,16 +132,10 @@ static struct page *mydev_map_page(struct mydev_client *client, u64 index)
 	return mydev_pool_page(&client->dev->pool, index);
 }
 
-/**
- * mydev_map_around() - map a page and some of those behind it
- * @client: a subscriber
- * @vmf: the fault
- *
- * A program that looks at one page of a pool soon looks at all, and cannot ask
- * for them before: what is I/O memory is not populated.
- *
- * Context: map.mutex held.
- * Return: VM_FAULT_NOPAGE, also where another thread was faster; else why not.
+/*
+ * Map a page and some behind it: a program that looks at one page of a pool
+ * soon looks at all, and cannot ask for them before, as I/O memory is not
+ * populated. Success is VM_FAULT_NOPAGE, also where another thread was faster.
  */
 static vm_fault_t mydev_map_around(struct mydev_client *client,
 				   struct vm_fault *vmf)
@@ -175,7 +167,7 @@ static vm_fault_t mydev_map_fault(struct vm_fault *vmf)
 	unsigned int noio;
 	vm_fault_t ret;
 
-	/* A revoke waits for us with rx_mutex, and storage may wait for that. */
+	/* Revoke waits for us with rx_mutex, and storage may wait for that. */
 	noio = memalloc_noio_save();
 	mutex_lock(&client->map.mutex);
 	ret = mydev_map_around(client, vmf);
@@ -184,7 +176,6 @@ static vm_fault_t mydev_map_fault(struct vm_fault *vmf)
 	return ret;
 }
 
-/* Context: process context; takes map.mutex. */
 static void mydev_map_count(struct mydev_client *client, int change)
 {
 	mutex_lock(&client->map.mutex);
@@ -223,15 +214,7 @@ static bool mydev_map_fits(const struct vm_area_struct *vma, u64 offset,
 	       length <= bytes - (begin - offset);
 }
 
-/**
- * mydev_map_check() - check that a mapping is allowed
- * @client: a subscriber
- * @vma: what is to be mapped
- * @is_ring: it is the page of the ring
- *
- * Context: rx_mutex held.
- * Return: 0 or a negative errno.
- */
+/* Context: rx_mutex held. */
 static int mydev_map_check(struct mydev_client *client,
 			   const struct vm_area_struct *vma, bool *is_ring)
 {
@@ -240,8 +223,8 @@ static int mydev_map_check(struct mydev_client *client,
 	if (READ_ONCE(client->revoked))
 		return -ESTALE;
 	/*
-	 * A private mapping would be a copy from the first write on. (A shared one
-	 * of a descriptor that cannot write has lost VM_SHARED by now.)
+	 * A private mapping would be a copy from the first write on. A shared
+	 * one of a descriptor that cannot write has lost VM_SHARED by now.
 	 */
 	if (!(vma->vm_flags & VM_MAYSHARE) || client->mode != MYDEV_MODE_RING)
 		return -EINVAL;
@@ -258,13 +241,11 @@ static int mydev_map_check(struct mydev_client *client,
 /**
  * mydev_map() - map the pool, the log or the ring
  * @client: the client
- * @vma: what is to be mapped
- *
- * The ring asks for data, as poll() for input does.
+ * @vma: what is to be mapped; the ring asks for data, as poll() for input does
  *
  * Context: the memory map's lock held; takes rx_mutex.
- * Return: 0, -EINTR, -EOPNOTSUPP, -EINVAL, -EACCES or -ESTALE as the UAPI header
- * tells.
+ * Return: 0, -EINTR, -EOPNOTSUPP, -EINVAL, -EACCES or -ESTALE as the UAPI
+ * header tells.
  */
 int mydev_map(struct mydev_client *client, struct vm_area_struct *vma)
 {
@@ -284,10 +265,10 @@ int mydev_map(struct mydev_client *client, struct vm_area_struct *vma)
 		if (!is_ring)
 			vm_flags_clear(vma, VM_MAYWRITE);
 		/*
-		 * A revoke could not take pinned pages. VM_IO
-		 * keeps pinning by the mapping off, VM_PFNMAP pinning by the page
-		 * at page tables alone. A page table holds no reference then: what
-		 * is mapped lives as long as the client, and so as the mapping.
+		 * A revoke could not take pinned pages: VM_IO keeps off pinning
+		 * by the mapping, VM_PFNMAP by the page at page tables alone. A
+		 * page table holds no reference then: what is mapped lives as
+		 * long as the client.
 		 */
 		vm_flags_set(vma,
 			     VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_DONTDUMP);
@@ -305,11 +286,12 @@ int mydev_map(struct mydev_client *client, struct vm_area_struct *vma)
  * mydev_map_revoke() - unmap what is not the client's own
  * @client: revoked is set
  *
- * Who touches the log again finds the page of the ring, and there that the log has
- * ended; who touches the pool is killed. The page with the tail goes first, and before
- * anything else can be found in place of an entry: so that is never found good.
+ * A program that touches the log again finds the page of the ring, and there
+ * that the log has ended; one that touches the pool is killed. The page with
+ * the tail goes first, and before anything else can be found in place of an
+ * entry: so that is never found good.
  *
- * Context: process context, rx_mutex held.
+ * Context: rx_mutex held.
  */
 void mydev_map_revoke(struct mydev_client *client)
 {

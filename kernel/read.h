@@ -17,8 +17,8 @@
 
 /**
  * struct mydev_batch - what one round of copying works on
- * @entries: copies of entries, packets with a reference to their buffer; the first
- *	packet without its bytes that are read already
+ * @entries: copies of entries, packets with a reference to their buffer; the
+ *	first packet without its bytes that are read already
  * @data: where the bytes of a packet are, NULL if it has none
  * @nr: how many of @entries; 0 for a gap
  * @position: of the first of them in the log
