@@ -235,9 +235,12 @@ struct mydev_buffer *mydev_buffer_pack(struct mydev_pool *pool,
 				       struct mydev_buffer *buf, u32 length,
 				       u32 *offset)
 {
-	/* All of its pages, where a transfer uses a part of the last one. */
-	unsigned int room = PAGE_ALIGN(pool->size);
+	unsigned int room = pool->size;
 	struct mydev_buffer *pack;
+
+	/* Of a page that a transfer uses so little of, all is used for packing. */
+	if (room < PAGE_SIZE / MYDEV_PACK_PART)
+		room = PAGE_SIZE;
 
 	if (length >= room / MYDEV_PACK_PART)
 		return NULL;

@@ -48,7 +48,7 @@ mydev_pipe_endpoint(const struct usb_host_interface *setting, u32 endpoints)
 
 	for (i = 0; i < setting->desc.bNumEndpoints; i++) {
 		desc = &setting->endpoint[i].desc;
-		if ((MYDEV_ENDPOINT_BIT(desc->bEndpointAddress) & endpoints) &&
+		if ((mydev_endpoint_bit(desc->bEndpointAddress) & endpoints) &&
 		    mydev_endpoint_is_carried(desc))
 			return desc;
 	}
@@ -70,7 +70,7 @@ static u32 mydev_endpoints_of_type(const struct usb_interface *intf, int type)
 			desc = &setting->endpoint[j].desc;
 			if (usb_endpoint_type(desc) == type &&
 			    mydev_endpoint_is_carried(desc))
-				found |= MYDEV_ENDPOINT_BIT(
+				found |= mydev_endpoint_bit(
 					desc->bEndpointAddress);
 		}
 	}
@@ -90,9 +90,9 @@ static void mydev_addresses_find(const struct usb_interface *intf,
 		setting = &intf->altsetting[i];
 		for (j = 0; j < setting->desc.bNumEndpoints; j++) {
 			address = setting->endpoint[j].desc.bEndpointAddress;
-			if (!(MYDEV_ENDPOINT_BIT(address) & endpoints))
+			if (!(mydev_endpoint_bit(address) & endpoints))
 				continue;
-			endpoints &= ~MYDEV_ENDPOINT_BIT(address);
+			endpoints &= ~mydev_endpoint_bit(address);
 			found->address[found->nr++] = address;
 		}
 	}
@@ -107,7 +107,7 @@ static bool mydev_endpoint_replaces(const struct usb_interface *intf,
 
 	for (i = 0; i < intf->num_altsetting; i++) {
 		setting = &intf->altsetting[i];
-		if (mydev_pipe_endpoint(setting, MYDEV_ENDPOINT_BIT(address)) &&
+		if (mydev_pipe_endpoint(setting, mydev_endpoint_bit(address)) &&
 		    mydev_pipe_endpoint(setting, endpoints))
 			return false;
 	}
@@ -128,7 +128,7 @@ static void mydev_pipe_replace(const struct usb_interface *intf,
 		    !mydev_endpoint_replaces(intf, address,
 					     pipe->endpoints & direction))
 			continue;
-		pipe->endpoints |= MYDEV_ENDPOINT_BIT(address);
+		pipe->endpoints |= mydev_endpoint_bit(address);
 		from->address[i] = 0;
 	}
 }
@@ -139,7 +139,7 @@ static struct mydev_pipe *mydev_pipe_add(struct mydev_pipes *pipes, u8 address,
 	struct mydev_pipe *pipe = &pipes->pipe[pipes->nr++];
 
 	*pipe = (struct mydev_pipe){
-		.endpoints = MYDEV_ENDPOINT_BIT(address),
+		.endpoints = mydev_endpoint_bit(address),
 		.address = address,
 		.interrupt = interrupt,
 	};
@@ -159,8 +159,8 @@ static void mydev_pipe_pair(struct mydev_pipe *pipe,
 		address = outs->address[i];
 		if (address &&
 		    (any || (pipe->endpoints &
-			     MYDEV_ENDPOINT_BIT(address | USB_DIR_IN)))) {
-			pipe->endpoints |= MYDEV_ENDPOINT_BIT(address);
+			     mydev_endpoint_bit(address | USB_DIR_IN)))) {
+			pipe->endpoints |= mydev_endpoint_bit(address);
 			outs->address[i] = 0;
 			return;
 		}
@@ -224,7 +224,7 @@ static u32 mydev_endpoints_uncarried(const struct usb_interface *intf)
 		for (j = 0; j < setting->desc.bNumEndpoints; j++) {
 			desc = &setting->endpoint[j].desc;
 			if (!mydev_endpoint_is_carried(desc))
-				found |= MYDEV_ENDPOINT_BIT(
+				found |= mydev_endpoint_bit(
 					desc->bEndpointAddress);
 		}
 	}

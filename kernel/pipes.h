@@ -12,11 +12,6 @@
 /* Endpoints of an interface, beside the one for control. */
 #define MYDEV_MAX_PIPES 30
 
-/* The endpoint with an address in a bitmap of endpoints; see mydev_info.carried. */
-#define MYDEV_ENDPOINT_BIT(_address) \
-	BIT(((_address) & USB_ENDPOINT_NUMBER_MASK) + \
-	    ((_address) & USB_DIR_IN ? 16 : 0))
-
 /* All of one direction. */
 #define MYDEV_ENDPOINTS_OUT 0x0000ffffU
 #define MYDEV_ENDPOINTS_IN  0xffff0000U
@@ -45,6 +40,19 @@ struct mydev_pipes {
 	struct mydev_pipe pipe[MYDEV_MAX_PIPES];
 	u32 uncarried;
 };
+
+/**
+ * mydev_endpoint_bit() - find an endpoint's place in a bitmap of endpoints
+ * @address: of the endpoint
+ *
+ * Return: a bitmap of this one, as in mydev_info.carried.
+ */
+static inline u32 mydev_endpoint_bit(u8 address)
+{
+	u32 bit = BIT(address & USB_ENDPOINT_NUMBER_MASK);
+
+	return address & USB_DIR_IN ? bit << 16 : bit;
+}
 
 /* pipes.c */
 int mydev_pipes_find(struct usb_interface *intf, struct mydev_pipes *pipes);

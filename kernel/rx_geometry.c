@@ -10,6 +10,9 @@
 /* Where packets are of so many bytes, pool and log are full at the same time. */
 #define MYDEV_SMALL_PACKET 64
 
+/* What an interrupt endpoint sends at once and is not packed. */
+#define MYDEV_LARGE_BURST 512
+
 /* Entries of a log by default. */
 static unsigned int mydev_default_entries(u64 pool_bytes)
 {
@@ -121,8 +124,9 @@ void mydev_rx_init(struct mydev_device *dev)
 
 	if (dev->interrupt) {
 		rx->nr = 4;
-		rx->nr_buffers = 16;
 		rx->size = mydev_largest_burst(dev);
+		/* Where they are small they are packed, many to a page. */
+		rx->nr_buffers = rx->size < MYDEV_LARGE_BURST ? 16 : 64;
 	} else if (dev->iface->udev->speed >= USB_SPEED_SUPER) {
 		rx->nr = 48;
 		rx->nr_buffers = 128;

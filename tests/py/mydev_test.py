@@ -121,9 +121,10 @@ def opening():
     info, = mydev.devices()
     with info.open() as device:
         assert device.path == NODE
+    assert info.is_first and info.pipe & 0x80
     assert info.path == NODE and info.id_vendor == 0x1209 and info.id_product == 1 and info.serial and info.readable
     for how in ({"name": info.path}, {}, {"name": info.index}, {"name": info.name}, {"serial": info.serial},
-                {"vid": 0x1209, "pid": 1, "mode": "r"}):
+                {"vid": 0x1209, "pid": 1, "mode": "r"}, {"endpoint": info.pipe}, {"vid": 0x1209, "endpoint": info.pipe}):
         with mydev.open(**how) as device:
             assert device.path == NODE and device.info()["id_vendor"] == 0x1209 and device.stats()["clients"] == 1
         assert device.closed
@@ -132,6 +133,8 @@ def opening():
     assert "plugged in" in str(what.value) and what.value.filename == "mydev9"
     with raises(FileNotFoundError):
         mydev.open(serial="nobody's")
+    with raises(FileNotFoundError):
+        mydev.open(endpoint=0x8f)
     with raises(OSError, errno.ENXIO):
         mydev.open("/dev/null")
     with raises(ValueError):

@@ -2,8 +2,7 @@
 /*
  * The descriptors of the simulated device: one vendor-specific interface at
  * full, high and super speed, with one or two alternate settings. One in which
- * neither direction was asked for has only an isochronous endpoint, so that a
- * driver that needs bulk must refuse it.
+ * neither direction was asked for has only an interrupt endpoint.
  */
 #include <endian.h>
 #include <errno.h>
@@ -94,7 +93,7 @@ static void put_speed(struct blob *b, const struct sim *s, enum usb_device_speed
 		if (a->out.present)
 			put_endpoint(b, USB_DIR_OUT | address++, USB_ENDPOINT_XFER_BULK, speed);
 		if (!a->in.present && !a->out.present)
-			put_endpoint(b, USB_DIR_IN | address++, USB_ENDPOINT_XFER_ISOC, speed);
+			put_endpoint(b, USB_DIR_IN | address++, USB_ENDPOINT_XFER_INT, speed);
 	}
 }
 

@@ -522,8 +522,9 @@ struct mydev_control {
  *
  * MYDEV_IOC_SET_ALTERNATE: @value is the bAlternateSetting that the interface
  * changes to. Receiving goes on with its endpoints, sequence numbers too; a node
- * whose endpoint it lacks is silent until another one has it; clients of all nodes get MYDEV_EVENT_ALTERNATE. What was waiting to be sent is not sent any
- * more, which its writers are told (EIO).
+ * whose endpoint it lacks is silent until another one has it; clients of all nodes get
+ * MYDEV_EVENT_ALTERNATE. What was waiting to be sent is not sent any more, which its
+ * writers are told (EIO).
  *
  * MYDEV_IOC_RESET: @value must be zero. The device is reset and gets its
  * configuration and alternate setting back; descriptors stay, sequence numbers
