@@ -91,6 +91,7 @@ struct peer {
 	bool hung_up;
 	enum peer_unlinks unlinks;
 	unsigned int counts[PEER_COUNTERS];
+	int answers[PEER_MAX_REQUEST + 1];
 	uint8_t configuration;
 	uint8_t alternate;
 };
@@ -552,17 +553,75 @@ static void count_control(struct peer *p, const struct usb_ctrlrequest *setup)
 	pthread_mutex_unlock(&p->lock);
 }
 
+void peer_set_answer(struct peer *p, uint8_t request, int answer)
+{
+	pthread_mutex_lock(&p->lock);
+	p->answers[request & PEER_MAX_REQUEST] = answer;
+	pthread_mutex_unlock(&p->lock);
+}
+
+static int answer_to(struct peer *p, const struct usb_ctrlrequest *setup)
+{
+	int answer;
+
+	pthread_mutex_lock(&p->lock);
+	answer = p->answers[setup->bRequest & PEER_MAX_REQUEST];
+	pthread_mutex_unlock(&p->lock);
+	return answer;
+}
+
+/* With half of an answer, or nothing. */
+static void vanish(struct peer *p, const struct peer_urb *urb, bool amid)
+{
+	struct header reply = {
+		.command = htonl(RET_SUBMIT),
+		.seqnum = htonl(urb->seqnum),
+	};
+
+	pthread_mutex_lock(&p->lock);
+	if (amid)
+		send_all(p, &reply, sizeof(reply) / 2);
+	hang_up(p);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void on_standard(struct peer *p, struct peer_urb *urb)
+{
+	int answer = answer_to(p, &urb->setup);
+
+	switch (answer) {
+	case PEER_ANSWERS:
+	case PEER_VANISHES_AFTER:
+		if (urb->in)
+			standard_in(p, urb);
+		else
+			standard_out(p, urb);
+		if (answer != PEER_ANSWERS) {
+			pthread_mutex_lock(&p->lock);
+			hang_up(p);
+			pthread_mutex_unlock(&p->lock);
+		}
+		break;
+	case PEER_IS_SILENT:
+		break;
+	case PEER_VANISHES:
+	case PEER_VANISHES_AMID:
+		vanish(p, urb, answer == PEER_VANISHES_AMID);
+		break;
+	default:
+		peer_give(p, urb, answer, 0, NULL, 0);
+	}
+}
+
 static void on_control(struct peer *p, struct peer_urb *urb)
 {
 	count_control(p, &urb->setup);
 	if (p->device.control && p->device.control(p, urb))
 		return;
-	if ((urb->setup.bRequestType & USB_TYPE_MASK) != USB_TYPE_STANDARD)
-		stall(p, urb);
-	else if (urb->in)
-		standard_in(p, urb);
+	if ((urb->setup.bRequestType & USB_TYPE_MASK) == USB_TYPE_STANDARD)
+		on_standard(p, urb);
 	else
-		standard_out(p, urb);
+		stall(p, urb);
 }
 
 /* --- transfers ------------------------------------------------------------ */

@@ -163,6 +163,19 @@ enum peer_unlinks {
 
 void peer_set_unlinks(struct peer *p, enum peer_unlinks unlinks);
 
+/* What becomes of a standard request; or the status that it is answered with, below 0. */
+enum peer_answer {
+	PEER_ANSWERS,
+	PEER_IS_SILENT,
+	PEER_VANISHES,       /* when it has the request: the connection ends */
+	PEER_VANISHES_AMID,  /* when half of the answer is out */
+	PEER_VANISHES_AFTER, /* when all of it is */
+};
+
+/* From now on, for requests with this bRequest; what @control takes is not asked. */
+#define PEER_MAX_REQUEST 0x3f
+void peer_set_answer(struct peer *p, uint8_t request, int answer);
+
 enum peer_counter {
 	PEER_COUNT_CLEAR_HALT,
 	PEER_COUNT_SET_INTERFACE,
