@@ -113,6 +113,14 @@ static void mydev_client_unsubscribe(struct mydev_client *client, bool revoked)
 	struct mydev_device *dev = client->dev;
 
 	spin_lock_irq(&dev->rx_lock);
+	/* Of several that follow each other, while the ring does not run, the first. */
+	if (client->uses && dev->rx.users == 1 && !dev->rx.has_left) {
+		mydev_cursor_settle(client);
+		dev->rx.left = client->mode == MYDEV_MODE_RING
+				       ? mydev_place_at(dev, client->cursor)
+				       : client->next;
+		dev->rx.has_left = true;
+	}
 	list_del_init(&client->list);
 	list_del_init(&client->wake.list);
 	client->wake.woken = false;
@@ -234,6 +242,7 @@ void mydev_client_stats(struct mydev_client *client, struct mydev_stats *stats)
 {
 	struct mydev_device *dev = client->dev;
 	struct mydev_counts counts;
+	struct mydev_place unread;
 
 	/* It counts what the program has given back by now. */
 	if (READ_ONCE(client->mode) == MYDEV_MODE_RING)
@@ -246,9 +255,12 @@ void mydev_client_stats(struct mydev_client *client, struct mydev_stats *stats)
 	stats->packets = dev->counters.packets;
 	stats->bytes = dev->counters.bytes;
 	stats->zero_packets = dev->counters.zero_packets;
-	stats->errors = dev->counters.errors;
+	stats->errors = mydev_rx_errors(dev);
 	stats->stalls = dev->counters.stalls;
 	stats->ring_stops = dev->counters.ring_stops;
+	unread = mydev_rx_all_unread(dev);
+	stats->unread_packets = unread.seq;
+	stats->unread_bytes = unread.bytes;
 
 	mydev_client_counts(client, &counts);
 	stats->client_packets = counts.packets;

@@ -76,7 +76,7 @@ static int mydev_control_do(struct mydev_client *client,
 		ret = mydev_control_allowed(dev, arg->request_type, arg->index,
 					    &r->other);
 	/* Of what is pulled out, the sibling may be gone already. */
-	if (ret == -EACCES && mydev_device_is_leaving(dev))
+	if (ret == -EACCES && mydev_interface_is_leaving(dev->iface))
 		ret = -ENODEV;
 	/* A sibling's lease keeps us away from it as it does its own clients. */
 	if (!ret && r->other && READ_ONCE(r->other->lease))

@@ -38,6 +38,10 @@ void mydev_rx_put(struct mydev_device *dev)
 	/* The error is history; what it did to the endpoint is not. */
 	rx->failures = 0;
 	rx->error = 0;
+	rx->told = 0;
+	/* Whoever opens next would have to wait for it. */
+	if (rx->clearing)
+		mydev_ep0_abort(dev, dev->info.ep_in);
 	if (rx->state != MYDEV_STATE_GONE)
 		rx->state = MYDEV_STATE_IDLE;
 }

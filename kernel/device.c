@@ -93,17 +93,17 @@ void mydev_fill_endpoints(struct mydev_device *dev,
 }
 
 /**
- * mydev_device_is_leaving() - check whether usbcore is about to disconnect
- * @dev: the device
+ * mydev_interface_is_leaving() - check whether usbcore is about to disconnect
+ * @iface: the interface
  *
  * Errors are those of the end then, and there is nothing to recover.
  *
  * Return: true if a disconnect follows.
  */
-bool mydev_device_is_leaving(const struct mydev_device *dev)
+bool mydev_interface_is_leaving(const struct mydev_interface *iface)
 {
-	return dev->iface->intf->condition == USB_INTERFACE_UNBINDING ||
-	       dev->iface->udev->state == USB_STATE_NOTATTACHED;
+	return iface->intf->condition == USB_INTERFACE_UNBINDING ||
+	       iface->udev->state == USB_STATE_NOTATTACHED;
 }
 
 /**

@@ -67,7 +67,8 @@ static void mydev_fill_info(struct mydev_device *dev)
 	info->size = sizeof(*info);
 	info->abi_version = MYDEV_ABI_VERSION;
 	info->features = MYDEV_FEATURE_NOWAIT | MYDEV_FEATURE_CONFIG |
-			 MYDEV_FEATURE_GEOMETRY | MYDEV_FEATURE_CONTROL;
+			 MYDEV_FEATURE_GEOMETRY | MYDEV_FEATURE_CONTROL |
+			 MYDEV_FEATURE_RECOVERY;
 	if (dev->has_in)
 		info->features |= MYDEV_FEATURE_READ | MYDEV_FEATURE_REWIND;
 	if (dev->has_in && MYDEV_HAS_RING)
@@ -135,6 +136,7 @@ static int mydev_add_node(struct mydev_interface *iface,
 	dev->has_in = pipe->endpoints & MYDEV_ENDPOINTS_IN;
 	dev->has_out = pipe->endpoints & MYDEV_ENDPOINTS_OUT;
 	mydev_fill_info(dev);
+	mydev_recovery_init(dev);
 	mydev_rx_init(dev);
 	mydev_tx_init(dev);
 	mydev_tx_target(dev);

@@ -20,7 +20,10 @@
  * USB 2.0, 9.2.6.4, allows a device 50 ms for a standard request without data; some
  * take longer, and networks do.
  */
-#define MYDEV_CLEAR_HALT_TIMEOUT HZ
+#define MYDEV_OWN_TIMEOUT HZ
+
+/* How often a request looks whether usbcore waits for it to disconnect the device. */
+#define MYDEV_LEAVING_POLL (HZ / 20)
 
 /* Requests that were lost and have come back, each with a reference to the module. */
 static atomic_t mydev_requests_back = ATOMIC_INIT(0);
@@ -182,6 +185,28 @@ static bool mydev_request_lose(struct mydev_request *r)
 }
 
 /**
+ * mydev_ep0_abort() - end a clear halt of the driver's own
+ * @dev: the device
+ * @address: of the endpoint, which is not wanted any more, or by somebody else
+ *
+ * Context: any; does not wait.
+ */
+void mydev_ep0_abort(struct mydev_device *dev, unsigned int address)
+{
+	struct mydev_request *r;
+	unsigned long flags;
+
+	spin_lock_irqsave(&dev->iface->requests_lock, flags);
+	list_for_each_entry(r, &dev->iface->requests, list) {
+		if (!r->abortable || le16_to_cpu(r->setup->wIndex) != address)
+			continue;
+		r->aborted = true;
+		complete(&r->wake);
+	}
+	spin_unlock_irqrestore(&dev->iface->requests_lock, flags);
+}
+
+/**
  * mydev_requests_end() - end all requests, and refuse new ones
  * @iface: the interface, being disconnected
  *
@@ -254,17 +279,52 @@ static bool mydev_request_cancel(struct mydev_request *r)
 	return true;
 }
 
+/* Return: why a request was ended. */
+static int mydev_request_why(const struct mydev_request *r, long left)
+{
+	if (mydev_interface_is_leaving(r->iface))
+		return -EPERM;
+	if (left < 0)
+		return -EINTR;
+	return READ_ONCE(r->aborted) ? -ECANCELED : -ETIMEDOUT;
+}
+
+/**
+ * mydev_request_wait() - wait until a request has ended, or is to be ended
+ * @r: the request
+ * @timeout: jiffies
+ *
+ * With the USB device locked, disconnect is not called, and cannot end it: then it is
+ * known by what usbcore says of the device.
+ *
+ * Return: a negative errno for a signal.
+ */
+static long mydev_request_wait(struct mydev_request *r, long timeout)
+{
+	long left, slice;
+
+	do {
+		slice = min_t(long, timeout, MYDEV_LEAVING_POLL);
+		timeout -= slice;
+		left = r->patient
+			       ? wait_for_completion_timeout(&r->wake, slice)
+			       : wait_for_completion_killable_timeout(&r->wake,
+								      slice);
+	} while (!left && timeout && !mydev_interface_is_leaving(r->iface));
+	return left;
+}
+
 /**
  * mydev_request_do() - do a request, once
  * @r: the request
  * @actual: bytes transferred
  * @timeout: jiffies
  *
- * Context: disconnect_rwsem held for reading: disconnect ends all requests before it
- * takes that. The same of @r->other.
+ * Context: disconnect_rwsem held for reading, that of @r->other, too: disconnect ends
+ * all requests before it takes that; or the USB device locked.
  * Return: 0 or a negative errno of usbcore; -EPERM if disconnect has ended it, -ESHUTDOWN
- * if that of the sibling it is for has, -EINTR by a fatal signal, -ETIMEDOUT, -EPROTO for
- * an end that cannot be.
+ * if that of the sibling it is for has, -EINTR by a fatal signal, -ECANCELED by
+ * mydev_ep0_abort(), -ETIMEDOUT, -EPROTO for an end that cannot be.
  */
 int mydev_request_do(struct mydev_request *r, u32 *actual, long timeout)
 {
@@ -285,7 +345,7 @@ int mydev_request_do(struct mydev_request *r, u32 *actual, long timeout)
 		return ret;
 	}
 
-	left = wait_for_completion_killable_timeout(&r->wake, timeout);
+	left = mydev_request_wait(r, timeout);
 	back = try_wait_for_completion(&r->back);
 	ended = mydev_request_remove(r);
 	if (back) {
@@ -296,9 +356,9 @@ int mydev_request_do(struct mydev_request *r, u32 *actual, long timeout)
 		mydev_urb_check(urb, true);
 		ret = urb->status;
 		if (ret == -ENOENT || ret == -ECONNRESET)
-			ret = left < 0 ? -EINTR : -ETIMEDOUT;
+			ret = mydev_request_why(r, left);
 	} else {
-		return ended ?: left < 0 ? -EINTR : -ETIMEDOUT;
+		return ended ?: mydev_request_why(r, left);
 	}
 	if (ret == -EPERM || ret == -ENODEV)
 		/* Only disconnect says that the device is gone, not a USB/IP peer. */
@@ -316,12 +376,14 @@ int mydev_request_do(struct mydev_request *r, u32 *actual, long timeout)
  * mydev_ep0_clear_halt() - clear the halt of an endpoint on both sides
  * @dev: the device, not gone
  * @address: of the endpoint, to which nothing is submitted
+ * @abortable: mydev_ep0_abort() may end it
  *
  * Context: disconnect_rwsem held for reading, no lock: this may take a second, and
  * two more where a host controller loses the transfer.
  * Return: as mydev_request_do().
  */
-int mydev_ep0_clear_halt(struct mydev_device *dev, unsigned int address)
+int mydev_ep0_clear_halt(struct mydev_device *dev, unsigned int address,
+			 bool abortable)
 {
 	struct mydev_request *r;
 	unsigned int noio;
@@ -333,11 +395,47 @@ int mydev_ep0_clear_halt(struct mydev_device *dev, unsigned int address)
 	r = mydev_request_alloc(dev, USB_DIR_OUT | USB_RECIP_ENDPOINT,
 				USB_REQ_CLEAR_FEATURE, USB_ENDPOINT_HALT,
 				address, 0);
-	if (r)
-		ret = mydev_request_do(r, &actual, MYDEV_CLEAR_HALT_TIMEOUT);
+	if (r) {
+		r->abortable = abortable;
+		ret = mydev_request_do(r, &actual, MYDEV_OWN_TIMEOUT);
+	}
 	/* The device starts over with DATA0, and so does the host. */
 	if (!ret)
 		usb_reset_endpoint(dev->iface->udev, address);
+	mydev_request_put(r);
+	memalloc_noio_restore(noio);
+	return ret;
+}
+
+/**
+ * mydev_ep0_set_interface() - have the device use an alternate setting
+ * @dev: the device
+ * @number: bAlternateSetting
+ * @killable: a fatal signal ends it
+ *
+ * The host's side is usbcore's.
+ *
+ * Context: the USB device locked, both directions paused: this may take a second, and
+ * two more where a host controller loses the transfer.
+ * Return: as mydev_request_do(), or -ENOMEM.
+ */
+int mydev_ep0_set_interface(struct mydev_device *dev, unsigned int number,
+			    bool killable)
+{
+	struct mydev_request *r;
+	unsigned int noio;
+	int ret = -ENOMEM;
+	u32 actual;
+
+	/* Disconnect waits for it. */
+	noio = memalloc_noio_save();
+	r = mydev_request_alloc(dev, USB_DIR_OUT | USB_RECIP_INTERFACE,
+				USB_REQ_SET_INTERFACE, number,
+				dev->info.interface_number, 0);
+	if (r) {
+		r->patient = !killable;
+		ret = mydev_request_do(r, &actual, MYDEV_OWN_TIMEOUT);
+	}
 	mydev_request_put(r);
 	memalloc_noio_restore(noio);
 	return ret;

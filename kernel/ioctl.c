@@ -14,7 +14,7 @@
 
 /* Layouts are the same for 32-bit and 64-bit programs, and never change. */
 static_assert(sizeof(struct mydev_info) == 112);
-static_assert(sizeof(struct mydev_stats) == 192);
+static_assert(sizeof(struct mydev_stats) == 208);
 static_assert(sizeof(struct mydev_config) == 32);
 static_assert(sizeof(struct mydev_geometry) == 48);
 static_assert(sizeof(struct mydev_control) == 40);
@@ -29,6 +29,7 @@ static_assert(sizeof(struct mydev_log_page) == 64);
 static_assert(sizeof(struct mydev_ring) == 192);
 static_assert(sizeof(struct mydev_ring_entry) == 64);
 static_assert(sizeof(struct mydev_rewind) == 16);
+static_assert(sizeof(struct mydev_recovery) == 24);
 static_assert(offsetof(struct mydev_ring, cursor) == 128);
 static_assert(offsetof(struct mydev_info, features) == 8);
 static_assert(offsetof(struct mydev_info, ep_in_max_packet) == 30);
@@ -75,11 +76,12 @@ static_assert(MYDEV_SPEED_SUPER_PLUS == USB_SPEED_SUPER_PLUS);
  * @config: MYDEV_IOC_GET_CONFIG, MYDEV_IOC_SET_CONFIG
  * @geometry: MYDEV_IOC_GET_GEOMETRY, MYDEV_IOC_SET_GEOMETRY
  * @control: MYDEV_IOC_CONTROL
- * @select: MYDEV_IOC_CLEAR_HALT, _SET_ALTERNATE, _RESET, _REVOKE, _SYNC
+ * @select: MYDEV_IOC_CLEAR_HALT, _SET_ALTERNATE, _RESET, _REVOKE, _SYNC, _RESTART
  * @lease: MYDEV_IOC_LEASE
  * @transact: MYDEV_IOC_TRANSACT
  * @map: MYDEV_IOC_GET_MAP
  * @rewind: MYDEV_IOC_REWIND
+ * @recovery: MYDEV_IOC_GET_RECOVERY, MYDEV_IOC_SET_RECOVERY
  */
 union mydev_argument {
 	u32 size;
@@ -93,6 +95,7 @@ union mydev_argument {
 	struct mydev_transact transact;
 	struct mydev_map map;
 	struct mydev_rewind rewind;
+	struct mydev_recovery recovery;
 };
 
 /**
@@ -309,6 +312,31 @@ static int mydev_do_rewind(struct mydev_client *client,
 	}
 }
 
+static int mydev_get_recovery(struct mydev_client *client,
+			      union mydev_argument *arg, bool nonblock)
+{
+	if (arg->recovery.reserved)
+		return -EINVAL;
+	mydev_recovery_get(client->dev, &arg->recovery);
+	return 0;
+}
+
+static int mydev_set_recovery(struct mydev_client *client,
+			      union mydev_argument *arg, bool nonblock)
+{
+	int ret = mydev_recovery_check(&arg->recovery);
+
+	if (!ret)
+		ret = mydev_tx_allowed(client);
+	return ret ?: mydev_recovery_set(client->dev, &arg->recovery);
+}
+
+static int mydev_do_restart(struct mydev_client *client,
+			    union mydev_argument *arg, bool nonblock)
+{
+	return arg->select.value ? -EINVAL : mydev_rx_restart(client);
+}
+
 static const struct mydev_method mydev_methods[] = {
 	MYDEV_METHOD(MYDEV_IOC_GET_INFO, info, info.block_timeout_ms, 0,
 		     mydev_get_info),
@@ -342,6 +370,12 @@ static const struct mydev_method mydev_methods[] = {
 		     mydev_do_sync),
 	MYDEV_METHOD(MYDEV_IOC_REWIND, rewind, rewind.value, MYDEV_NEEDS_READ,
 		     mydev_do_rewind),
+	MYDEV_METHOD(MYDEV_IOC_GET_RECOVERY, recovery, recovery.reserved, 0,
+		     mydev_get_recovery),
+	MYDEV_METHOD(MYDEV_IOC_SET_RECOVERY, recovery, recovery.reserved,
+		     MYDEV_NEEDS_WRITE, mydev_set_recovery),
+	MYDEV_METHOD(MYDEV_IOC_RESTART, select, select.value, MYDEV_NEEDS_WRITE,
+		     mydev_do_restart),
 };
 
 /**

@@ -106,6 +106,9 @@
  * @errors: transfers that ended with an error
  * @stalls: halts of the endpoint that were cleared
  * @ring_stops: times that the last transfer found no free buffer
+ * @unread_packets: packets that the last user had not read when it left, or that came
+ *	afterwards; those of the last such stop are added when the ring runs again
+ * @unread_bytes: the same in bytes
  */
 struct mydev_counters {
 	u64 packets;
@@ -114,6 +117,8 @@ struct mydev_counters {
 	u64 errors;
 	u64 stalls;
 	u64 ring_stops;
+	u64 unread_packets;
+	u64 unread_bytes;
 };
 
 /**
@@ -127,6 +132,9 @@ struct mydev_counters {
  * @setup: the setup packet
  * @data: wLength bytes, or NULL
  * @refs: one of the caller, and one of the transfer
+ * @patient: no signal ends it
+ * @abortable: mydev_ep0_abort() ends it
+ * @aborted: it has, under iface->requests_lock
  * @done: the transfer is back; this and the next under
  *	iface->requests_lock
  * @lost: the transfer did not come back in time
@@ -142,6 +150,9 @@ struct mydev_request {
 	struct usb_ctrlrequest *setup;
 	void *data;
 	refcount_t refs;
+	bool patient;
+	bool abortable;
+	bool aborted;
 	bool done;
 	bool lost;
 	struct completion wake;
@@ -169,6 +180,7 @@ struct mydev_request {
  * @pool: the receive memory
  * @log: what was received
  * @counters: under @rx_lock
+ * @recovery: the policy of recovery from errors, written under @rx_lock
  * @tx: the sending side
  * @transaction: the answer that is waited for, or NULL; under @rx_lock
  * @last_transaction: number of the last one, under @rx_lock
@@ -204,6 +216,7 @@ struct mydev_device {
 	struct mydev_pool pool;
 	struct mydev_log log;
 	struct mydev_counters counters;
+	struct mydev_recovery recovery;
 	struct mydev_transaction *transaction;
 	u32 last_transaction;
 
@@ -259,12 +272,31 @@ void mydev_device_pin(struct mydev_device *dev);
 void mydev_urb_target(struct mydev_device *dev, struct urb *urb, u8 address);
 void mydev_fill_endpoints(struct mydev_device *dev,
 			  struct usb_host_interface *setting);
-bool mydev_device_is_leaving(const struct mydev_device *dev);
+bool mydev_interface_is_leaving(const struct mydev_interface *iface);
 int mydev_pm_get(struct mydev_device *dev);
 void mydev_pm_put(struct mydev_device *dev);
 int mydev_errno_or_enodev(struct mydev_device *dev, int error);
 bool mydev_control_in_doubt(int error);
 int mydev_control_errno(struct mydev_device *dev, int status);
+
+/* recovery.c */
+void mydev_recovery_init(struct mydev_device *dev);
+void mydev_recovery_get(struct mydev_device *dev,
+			struct mydev_recovery *recovery);
+int mydev_recovery_check(const struct mydev_recovery *recovery);
+bool mydev_recovery_clears(const struct mydev_device *dev, int status);
+int mydev_recovery_set(struct mydev_device *dev,
+		       const struct mydev_recovery *recovery);
+void mydev_rx_count_suspects(struct mydev_device *dev);
+void mydev_rx_settle_suspects(struct mydev_device *dev);
+bool mydev_rx_exhausted(const struct mydev_device *dev);
+unsigned long mydev_rx_delay(const struct mydev_device *dev);
+int mydev_rx_cleared(struct mydev_device *dev, int ret);
+int mydev_tx_cleared(struct mydev_device *dev, int ret);
+u64 mydev_rx_errors(struct mydev_device *dev);
+bool mydev_rx_unread(const struct mydev_device *dev,
+		     struct mydev_place *unread);
+struct mydev_place mydev_rx_all_unread(const struct mydev_device *dev);
 
 /* ep0.c */
 struct mydev_request *mydev_request_alloc(struct mydev_device *dev, u8 type,
@@ -275,7 +307,11 @@ int mydev_request_do(struct mydev_request *r, u32 *actual, long timeout);
 void mydev_requests_end(struct mydev_interface *iface);
 bool mydev_requests_lost(struct mydev_interface *iface);
 void mydev_requests_reap(void);
-int mydev_ep0_clear_halt(struct mydev_device *dev, unsigned int address);
+void mydev_ep0_abort(struct mydev_device *dev, unsigned int address);
+int mydev_ep0_clear_halt(struct mydev_device *dev, unsigned int address,
+			 bool abortable);
+int mydev_ep0_set_interface(struct mydev_device *dev, unsigned int number,
+			    bool killable);
 
 /* group.c */
 void mydev_group_add(struct mydev_interface *iface);

@@ -154,13 +154,64 @@ static bool mydev_setting_fits(struct mydev_interface *iface,
 	return true;
 }
 
-/* Context: USB device locked, everything paused. */
+/**
+ * mydev_restore_alternate() - bring a device back to the setting that the host has
+ * @dev: the device; it has been asked for another one, and nobody knows whether it has it
+ *
+ * What it has begun to send, and was being sent, is lost, as after any change.
+ *
+ * Context: USB device locked, everything paused.
+ * Return: MYDEV_EVENT_* for clients, 0 where another one follows.
+ */
+static u32 mydev_restore_alternate(struct mydev_device *dev)
+{
+	struct mydev_interface *iface = dev->iface;
+	struct usb_device *udev = iface->udev;
+
+	if (mydev_interface_is_leaving(dev->iface))
+		return 0;
+	if (mydev_ep0_set_interface(dev, dev->info.alternate_setting, false)) {
+		usb_queue_reset_device(iface->intf);
+		return 0;
+	}
+	/* The device starts over with DATA0, and so does the host. */
+	list_for_each_entry(dev, &iface->nodes, node) {
+		if (dev->info.ep_in)
+			usb_reset_endpoint(udev, dev->info.ep_in);
+		if (dev->info.ep_out)
+			usb_reset_endpoint(udev, dev->info.ep_out);
+	}
+	mydev_cancel_queued(iface);
+	return MYDEV_EVENT_RESET;
+}
+
+/**
+ * mydev_use_alternate() - change to another alternate setting
+ * @dev: the device
+ * @setting: the alternate setting
+ * @event: set to what clients are to be told, MYDEV_EVENT_* or 0
+ *
+ * Context: USB device locked, everything paused.
+ * Return: 0 or a negative errno as the UAPI header tells.
+ */
 static int mydev_use_alternate(struct mydev_device *dev,
-			       struct usb_host_interface *setting)
+			       struct usb_host_interface *setting, u32 *event)
 {
 	struct mydev_interface *iface = dev->iface;
 	u8 interface = dev->info.interface_number;
 	int ret;
+
+	/*
+	 * usbcore would wait for five seconds, whatever happens. A device that answers
+	 * this answers usbcore, too, or refuses in its own way.
+	 */
+	ret = mydev_ep0_set_interface(dev, setting->desc.bAlternateSetting,
+				      true);
+	if (ret && ret != -EPIPE) {
+		if (ret != -ENOMEM)
+			*event = mydev_restore_alternate(dev);
+		return mydev_control_errno(dev, ret);
+	}
 
 	ret = usb_set_interface(iface->udev, interface,
 				setting->desc.bAlternateSetting);
@@ -178,6 +229,7 @@ static int mydev_use_alternate(struct mydev_device *dev,
 		mydev_rx_target(dev);
 	}
 	mydev_cancel_queued(iface);
+	*event = MYDEV_EVENT_ALTERNATE;
 	return 0;
 }
 
@@ -193,6 +245,7 @@ int mydev_set_alternate(struct mydev_client *client, u32 number)
 {
 	struct mydev_device *dev = client->dev;
 	struct usb_host_interface *setting;
+	u32 event = 0;
 	int ret;
 
 	if (number > U8_MAX)
@@ -210,9 +263,9 @@ int mydev_set_alternate(struct mydev_client *client, u32 number)
 		ret = mydev_tx_allowed(client);
 	if (!ret)
 		ret = mydev_setting_fits(dev->iface, setting)
-			      ? mydev_use_alternate(dev, setting)
+			      ? mydev_use_alternate(dev, setting, &event)
 			      : -ERANGE;
-	mydev_unpause(dev->iface, ret ? 0 : MYDEV_EVENT_ALTERNATE);
+	mydev_unpause(dev->iface, event);
 	return mydev_usb_end(dev, ret);
 }
 

@@ -15,9 +15,6 @@
 #include "mydev.h"
 #include "trace.h"
 
-/* The first retry comes at once, the second after this, each next doubled. */
-#define MYDEV_RX_BACKOFF_MS 10
-
 /* Transfers that a refill submits, and looks at cursors that move meanwhile. */
 #define MYDEV_RX_MAX_ROUNDS 256
 
@@ -48,17 +45,16 @@ static void mydev_rx_note_error(struct mydev_device *dev, int status)
 void mydev_rx_schedule_recovery(struct mydev_device *dev, int status)
 {
 	struct mydev_rx *rx = &dev->rx;
-	unsigned int delay = 0;
+	unsigned long delay;
 
 	rx->state = MYDEV_STATE_RECOVERING;
 	mydev_rx_note_error(dev, status);
-	rx->failures++;
-	if (rx->failures > 1 && rx->failures <= MYDEV_RX_MAX_FAILURES)
-		delay = msecs_to_jiffies(MYDEV_RX_BACKOFF_MS
-					 << (rx->failures - 2));
+	if (rx->failures < UINT_MAX)
+		rx->failures++;
+	delay = mydev_rx_delay(dev);
 	/* As a rule that comes, and the ring is not to start before. */
 	if (mydev_rx_is_leaving(status))
-		delay = max_t(unsigned int, delay, MYDEV_UNPLUG_GRACE);
+		delay = max_t(unsigned long, delay, MYDEV_UNPLUG_GRACE);
 
 	if (!dev->gone)
 		schedule_delayed_work(&rx->work, delay);
@@ -161,6 +157,16 @@ static bool mydev_rx_submit(struct mydev_device *dev,
 	return false;
 }
 
+/* Context: rx_lock held. The device sends again. */
+static void mydev_rx_mended(struct mydev_device *dev)
+{
+	dev->rx.failures = 0;
+	dev->rx.told = 0;
+	/* Where that is not for us, somebody else has cleared it. */
+	dev->rx.halted = dev->rx.needs_clear;
+	mydev_rx_count_suspects(dev);
+}
+
 /**
  * mydev_rx_status() - act on the status of a transfer
  * @dev: the device
@@ -175,7 +181,8 @@ static void mydev_rx_status(struct mydev_device *dev, int status, bool true_end)
 
 	switch (status) {
 	case 0:
-		rx->failures = 0;
+		if (unlikely(rx->failures || rx->told || rx->suspects))
+			mydev_rx_mended(dev);
 		return;
 	case -ENOENT: /* taken back by a stop */
 	case -ECONNRESET:
@@ -183,21 +190,24 @@ static void mydev_rx_status(struct mydev_device *dev, int status, bool true_end)
 	}
 
 	/* Whatever the ring is doing: that is so until it is mended. */
-	rx->needs_clear = true;
 	if (status == -EPIPE)
 		rx->halted = true;
+	if (mydev_recovery_clears(dev, status))
+		rx->needs_clear = true;
 	/* An unplug begins like this as well, and is no error. */
-	if (true_end)
-		rx->suspects++;
-	else
+	mydev_rx_settle_suspects(dev);
+	if (!true_end)
 		dev->counters.errors++;
+	else if (!rx->suspects++)
+		rx->suspected = jiffies;
 	/* One error is enough; the transfers behind it share its fate. */
 	if (rx->state != MYDEV_STATE_RUNNING) {
 		if (rx->state == MYDEV_STATE_RECOVERING)
 			mydev_rx_note_error(dev, status);
 		return;
 	}
-	if (!mydev_rx_is_leaving(status))
+	/* Of tries that fail, the first and the last are told. */
+	if (!mydev_rx_is_leaving(status) && !rx->failures)
 		dev_warn_ratelimited(&dev->dev, "%s (%d), will try again\n",
 				     status == -EPIPE ? "the device stalled"
 						      : "receive error",
@@ -245,6 +255,7 @@ void mydev_rx_deliver(struct mydev_device *dev, const struct urb *urb,
 
 	if (mydev_rx_continues(dev, urb, cut))
 		entry.flags = MYDEV_PACKET_CONTINUES;
+	dev->rx.continues = entry.flags;
 	if (unlikely(dev->transaction))
 		mydev_transaction_feed(dev, buf->data, entry.length,
 				       !entry.flags && !entry.status);

@@ -12,12 +12,11 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "client.h"
+
 /* Limits of the ring of one device. */
 #define MYDEV_MAX_TRANSFERS     128
 #define MYDEV_MAX_TRANSFER_SIZE SZ_256K
-
-/* Errors in a row before the ring gives up; together about 1.3 s of trying. */
-#define MYDEV_RX_MAX_FAILURES 8
 
 /* How long one client may stop the ring while others wait, at first. */
 #define MYDEV_DEFAULT_BLOCK_TIMEOUT_MS 5000
@@ -68,12 +67,15 @@ struct mydev_transfer {
  *	it may have become less by other things than entries, under rx_lock
  * @state: MYDEV_STATE_*, under rx_lock; submissions happen only in RUNNING
  * @users: open subscribers that have asked for data, under rx_lock
- * @halted: the device has stalled the endpoint, under rx_lock
+ * @halted: the device has stalled the endpoint, and it was not cleared since; under
+ *	rx_lock
  * @needs_clear: the endpoint needs a clear halt before the next try, under rx_lock
  * @clearing: it is being cleared, under rx_lock
- * @failures: errors in a row without one good transfer, under rx_lock
+ * @clear_failed: that has failed, and was logged, under rx_lock
+ * @failures: tries in a row that have failed, under rx_lock
  * @suspects: transfers with an error that may be the beginning of an unplug, and
  *	are not counted before it is known that it is none; under rx_lock
+ * @suspected: when the first of them came, jiffies, under rx_lock
  * @urbs_blocked: transfers refuse to be submitted, under rx_mutex
  * @lost: the host controller has not given back some that are in flight, under
  *	rx_lock
@@ -89,7 +91,12 @@ struct mydev_transfer {
  * @blocked: @block_start is valid, under rx_lock
  * @error: what the ring recovers from, a negative errno, 0 for nothing that
  *	clients have to hear of; under rx_lock
+ * @told: what they have heard of since the last good transfer, under rx_lock
  * @error_id: id of the client that was opened last before that, under rx_lock
+ * @left: where the last user was in the stream when it left; under rx_lock
+ * @has_left: @left is valid: the ring has not run since, under rx_lock
+ * @continues: the message of the packet that came last goes on in the next one, under
+ *	rx_lock
  * @pauses: reasons not to run, see pm.c; under rx_mutex and rx_lock
  * @pm_held: the ring keeps the device from suspending; under rx_mutex
  */
@@ -107,8 +114,10 @@ struct mydev_rx {
 	bool halted;
 	bool needs_clear;
 	bool clearing;
+	bool clear_failed;
 	unsigned int failures;
 	unsigned int suspects;
+	unsigned long suspected;
 	bool urbs_blocked;
 	bool lost;
 	struct delayed_work work;
@@ -119,7 +128,11 @@ struct mydev_rx {
 	unsigned long block_start;
 	bool blocked;
 	int error;
+	int told;
 	u32 error_id;
+	struct mydev_place left;
+	bool has_left;
+	bool continues;
 	unsigned int pauses;
 	bool pm_held;
 };
@@ -154,6 +167,7 @@ bool mydev_rx_pause(struct mydev_device *dev);
 void mydev_rx_unpause(struct mydev_device *dev, u32 event);
 int mydev_rx_clear_halt(struct mydev_client *client, unsigned int address);
 void mydev_rx_await_restart(struct mydev_device *dev);
+int mydev_rx_restart(struct mydev_client *client);
 
 /* rx_timeout.c */
 void mydev_rx_block_work(struct work_struct *work);

@@ -23,6 +23,9 @@ bool mydev_rx_pause(struct mydev_device *dev)
 	rx->pauses++;
 	if (rx->state == MYDEV_STATE_RUNNING)
 		rx->state = MYDEV_STATE_RECOVERING;
+	/* It is done once more when the ring goes on, if it is to be done then. */
+	if (rx->clearing)
+		mydev_ep0_abort(dev, dev->info.ep_in);
 	spin_unlock_irq(&dev->rx_lock);
 	quiet = mydev_rx_quiesce(dev);
 	mutex_unlock(&dev->rx_mutex);
@@ -51,8 +54,11 @@ void mydev_rx_unpause(struct mydev_device *dev, u32 event)
 	if (event == MYDEV_EVENT_RESET || event == MYDEV_EVENT_ALTERNATE) {
 		rx->halted = false;
 		rx->needs_clear = false;
+		rx->clear_failed = false;
+		rx->continues = false;
 		rx->failures = 0;
 		rx->error = 0;
+		rx->told = 0;
 		if (rx->state == MYDEV_STATE_FAILED)
 			rx->state = MYDEV_STATE_RECOVERING;
 		mydev_holders_tell(dev);
@@ -83,8 +89,8 @@ int mydev_rx_clear_halt(struct mydev_client *client, unsigned int address)
 	}
 	ret = mydev_tx_allowed(client);
 	if (!ret)
-		ret = mydev_control_errno(dev,
-					  mydev_ep0_clear_halt(dev, address));
+		ret = mydev_control_errno(
+			dev, mydev_ep0_clear_halt(dev, address, false));
 	spin_lock_irq(&dev->rx_lock);
 	if (!ret) {
 		if (dev->rx.halted)
@@ -92,10 +98,44 @@ int mydev_rx_clear_halt(struct mydev_client *client, unsigned int address)
 		dev->rx.halted = false;
 	}
 	/* Where the two sides may disagree, the ring does it once more. */
-	if (!ret || mydev_control_in_doubt(ret))
+	if (!ret ||
+	    (mydev_control_in_doubt(ret) && mydev_recovery_clears(dev, -EPIPE)))
 		dev->rx.needs_clear = ret;
 	spin_unlock_irq(&dev->rx_lock);
 	mydev_rx_unpause(dev, 0);
+	return ret;
+}
+
+/**
+ * mydev_rx_restart() - handle MYDEV_IOC_RESTART
+ * @client: of a file that is open for writing
+ *
+ * Context: process context.
+ * Return: 0 or a negative errno as the UAPI header tells.
+ */
+int mydev_rx_restart(struct mydev_client *client)
+{
+	struct mydev_device *dev = client->dev;
+	struct mydev_rx *rx = &dev->rx;
+	int ret;
+
+	if (!dev->has_in)
+		return -EOPNOTSUPP;
+	ret = mydev_tx_allowed(client);
+	if (ret)
+		return ret;
+	spin_lock_irq(&dev->rx_lock);
+	if (dev->gone) {
+		ret = -ENODEV;
+	} else if (rx->state == MYDEV_STATE_FAILED ||
+		   rx->state == MYDEV_STATE_RECOVERING) {
+		rx->failures = 0;
+		rx->state = MYDEV_STATE_RECOVERING;
+		/* Those that were told of an end. */
+		mydev_holders_tell(dev);
+		mod_delayed_work(system_percpu_wq, &rx->work, 0);
+	}
+	spin_unlock_irq(&dev->rx_lock);
 	return ret;
 }
 

@@ -140,9 +140,8 @@ static void mydev_rx_pm_put_idle(struct mydev_device *dev)
  * mydev_rx_clear_error() - clear the halt of the endpoint after an error
  * @dev: the device, not gone; its ring is quiet
  *
- * After any error the two sides may disagree about the data toggle, which
- * clearing a halt resets on both. The device may take its time, and neither
- * an open, a close nor an unplug is to wait for it meanwhile.
+ * The device may take its time, and neither an open, a close nor an unplug is to wait
+ * for it meanwhile.
  *
  * Context: disconnect_rwsem held for reading; rx_mutex held, released while the device is
  * asked.
@@ -162,26 +161,14 @@ static int mydev_rx_clear_error(struct mydev_device *dev)
 		return 0;
 
 	mutex_unlock(&dev->rx_mutex);
-	ret = mydev_ep0_clear_halt(dev, address);
+	ret = mydev_ep0_clear_halt(dev, address, true);
 	spin_lock_irq(&dev->rx_lock);
-	if (!ret) {
-		if (rx->halted)
-			dev->counters.stalls++;
-		rx->halted = false;
-		rx->needs_clear = false;
-	}
+	ret = mydev_rx_cleared(dev, ret);
 	rx->clearing = false;
 	wake_up_all(&rx->quiet);
 	spin_unlock_irq(&dev->rx_lock);
 	mutex_lock(&dev->rx_mutex);
 	return ret;
-}
-
-/* Context: rx_lock held. Now it is known that they were not those of an unplug. */
-static void mydev_rx_count_errors(struct mydev_device *dev)
-{
-	dev->counters.errors += dev->rx.suspects;
-	dev->rx.suspects = 0;
 }
 
 /* Context: rx_lock held. */
@@ -205,13 +192,46 @@ static void mydev_rx_give_up(struct mydev_device *dev)
 	struct mydev_rx *rx = &dev->rx;
 
 	dev_err(&dev->dev,
-		"gave up after %u receive errors in a row; close all users and open again, or replug the device\n",
+		"gave up after %u receive errors in a row; restart it, close all users and open again, or replug the device\n",
 		rx->failures);
 	spin_lock_irq(&dev->rx_lock);
-	mydev_rx_count_errors(dev);
+	mydev_rx_count_suspects(dev);
+	/* Whoever has it restarted hears of the error anew, behind its end. */
+	rx->told = 0;
 	rx->state = MYDEV_STATE_FAILED;
 	mydev_clients_wake(dev);
 	spin_unlock_irq(&dev->rx_lock);
+}
+
+/**
+ * mydev_rx_tell() - have clients told why the ring did not run
+ * @dev: the device
+ *
+ * An error that comes back with each try is told once.
+ *
+ * Context: rx_lock held.
+ */
+static void mydev_rx_tell(struct mydev_device *dev)
+{
+	struct mydev_rx *rx = &dev->rx;
+	struct mydev_place left;
+
+	if (mydev_rx_unread(dev, &left)) {
+		dev->counters.unread_packets += left.seq;
+		dev->counters.unread_bytes += left.bytes;
+	}
+	if (rx->has_left && rx->continues)
+		mydev_deliver_event(dev, MYDEV_EVENT_TORN, 0, dev->last_id);
+	rx->has_left = false;
+
+	if (rx->error && rx->error != rx->told) {
+		mydev_deliver_event(dev,
+				    rx->error == -EPIPE ? MYDEV_EVENT_STALL
+							: MYDEV_EVENT_ERROR,
+				    rx->error, rx->error_id);
+		rx->told = rx->error;
+	}
+	rx->error = 0;
 }
 
 /**
@@ -235,13 +255,7 @@ static void mydev_rx_set_running(struct mydev_device *dev)
 	/* First: a reader that refills and finds them blocked would leave them idle. */
 	mydev_rx_unquiesce(dev);
 	spin_lock_irq(&dev->rx_lock);
-	mydev_rx_count_errors(dev);
-	if (rx->error)
-		mydev_deliver_event(dev,
-				    rx->error == -EPIPE ? MYDEV_EVENT_STALL
-							: MYDEV_EVENT_ERROR,
-				    rx->error, rx->error_id);
-	rx->error = 0;
+	mydev_rx_tell(dev);
 	rx->state = MYDEV_STATE_RUNNING;
 	wake_up_all(&rx->quiet);
 	spin_unlock_irq(&dev->rx_lock);
@@ -265,12 +279,11 @@ static void mydev_rx_set_running(struct mydev_device *dev)
  */
 static void mydev_rx_start(struct mydev_device *dev, int ret)
 {
-	struct mydev_rx *rx = &dev->rx;
 	bool wanted, failed;
 
 	spin_lock_irq(&dev->rx_lock);
 	wanted = mydev_rx_startable(dev);
-	failed = rx->failures > MYDEV_RX_MAX_FAILURES;
+	failed = mydev_rx_exhausted(dev);
 	spin_unlock_irq(&dev->rx_lock);
 	/* Where one is lost, its completion has us called again. */
 	if (!wanted || !mydev_rx_quiesce(dev))
@@ -286,6 +299,9 @@ static void mydev_rx_start(struct mydev_device *dev, int ret)
 		mydev_rx_set_running(dev);
 		return;
 	}
+	/* By a pause, or for want of users: their end has us called again. */
+	if (ret == -ECANCELED)
+		return;
 	spin_lock_irq(&dev->rx_lock);
 	if (mydev_rx_startable(dev))
 		mydev_rx_schedule_recovery(dev, ret);
@@ -326,7 +342,7 @@ void mydev_rx_work(struct work_struct *work)
 	int ret;
 
 	down_read(&dev->iface->disconnect_rwsem);
-	if (!dev->gone && !mydev_device_is_leaving(dev)) {
+	if (!dev->gone && !mydev_interface_is_leaving(dev->iface)) {
 		ret = mydev_rx_pm_get(dev, &got);
 		mutex_lock(&dev->rx_mutex);
 		spin_lock_irq(&dev->rx_lock);
@@ -410,6 +426,9 @@ void mydev_rx_shutdown(struct mydev_device *dev)
 
 	spin_lock_irq(&dev->rx_lock);
 	rx->state = MYDEV_STATE_GONE;
+	/* What an unplug has taken back has not failed. */
+	mydev_rx_settle_suspects(dev);
+	rx->suspects = 0;
 	pm_held = rx->pm_held;
 	rx->pm_held = false;
 	mydev_clients_wake(dev);

@@ -62,9 +62,11 @@ MYDEV_VARIABLE(pool_buffers, unsigned int, "%u", dev->rx.nr_buffers);
 MYDEV_VARIABLE(packets, u64, "%llu", dev->counters.packets);
 MYDEV_VARIABLE(bytes, u64, "%llu", dev->counters.bytes);
 MYDEV_VARIABLE(zero_packets, u64, "%llu", dev->counters.zero_packets);
-MYDEV_VARIABLE(errors, u64, "%llu", dev->counters.errors);
+MYDEV_VARIABLE(errors, u64, "%llu", mydev_rx_errors(dev));
 MYDEV_VARIABLE(stalls, u64, "%llu", dev->counters.stalls);
 MYDEV_VARIABLE(ring_stops, u64, "%llu", dev->counters.ring_stops);
+MYDEV_VARIABLE(unread_packets, u64, "%llu", mydev_rx_all_unread(dev).seq);
+MYDEV_VARIABLE(unread_bytes, u64, "%llu", mydev_rx_all_unread(dev).bytes);
 
 #define MYDEV_SENT(_name, _value)					\
 static ssize_t _name##_show(struct device *device,			\
@@ -198,6 +200,100 @@ static ssize_t block_timeout_ms_store(struct device *device,
 }
 static DEVICE_ATTR_RW(block_timeout_ms);
 
+/* The policy of recovery from errors, in the same way. */
+
+static const char *const mydev_clear_names[] = {
+	[MYDEV_CLEAR_HALTED] = "halt",
+	[MYDEV_CLEAR_ERROR] = "error",
+	[MYDEV_CLEAR_NEVER] = "never",
+};
+
+static int mydev_store_recovery(struct device *device,
+				const struct mydev_recovery *recovery)
+{
+	int ret = mydev_recovery_check(recovery);
+
+	if (ret == -ERANGE)
+		dev_notice(
+			device,
+			"limits: delay_ms from 1 to max_delay_ms, that to %u\n",
+			MYDEV_MAX_TIMEOUT_MS);
+	return ret ?: mydev_recovery_set(to_mydev(device), recovery);
+}
+
+static ssize_t clear_halt_show(struct device *device,
+			       struct device_attribute *attr, char *buf)
+{
+	struct mydev_recovery recovery;
+
+	mydev_recovery_get(to_mydev(device), &recovery);
+	return sysfs_emit(buf, "%s\n", mydev_clear_names[recovery.clear_halt]);
+}
+
+static ssize_t clear_halt_store(struct device *device,
+				struct device_attribute *attr, const char *buf,
+				size_t count)
+{
+	int when = sysfs_match_string(mydev_clear_names, buf), ret;
+	struct mydev_recovery recovery;
+
+	if (when < 0)
+		return when;
+	mydev_recovery_get(to_mydev(device), &recovery);
+	recovery.clear_halt = when;
+	ret = mydev_store_recovery(device, &recovery);
+	return ret ?: count;
+}
+static DEVICE_ATTR_RW(clear_halt);
+
+/* Which member an attribute is. */
+static u32 *mydev_recovery_member(struct mydev_recovery *recovery,
+				  struct device_attribute *attr)
+{
+	const struct dev_ext_attribute *ext =
+		container_of(attr, struct dev_ext_attribute, attr);
+
+	return (void *)recovery + (unsigned long)ext->var;
+}
+
+static ssize_t mydev_recovery_show(struct device *device,
+				   struct device_attribute *attr, char *buf)
+{
+	struct mydev_recovery recovery;
+
+	mydev_recovery_get(to_mydev(device), &recovery);
+	return sysfs_emit(buf, "%u\n", *mydev_recovery_member(&recovery, attr));
+}
+
+static ssize_t mydev_recovery_store(struct device *device,
+				    struct device_attribute *attr,
+				    const char *buf, size_t count)
+{
+	struct mydev_recovery recovery;
+	int ret;
+
+	mydev_recovery_get(to_mydev(device), &recovery);
+	ret = kstrtou32(buf, 0, mydev_recovery_member(&recovery, attr));
+	if (!ret)
+		ret = mydev_store_recovery(device, &recovery);
+	return ret ?: count;
+}
+
+static struct dev_ext_attribute dev_attr_tries = {
+	__ATTR(tries, 0644, mydev_recovery_show, mydev_recovery_store),
+	(void *)offsetof(struct mydev_recovery, tries),
+};
+
+static struct dev_ext_attribute dev_attr_delay_ms = {
+	__ATTR(delay_ms, 0644, mydev_recovery_show, mydev_recovery_store),
+	(void *)offsetof(struct mydev_recovery, delay_ms),
+};
+
+static struct dev_ext_attribute dev_attr_max_delay_ms = {
+	__ATTR(max_delay_ms, 0644, mydev_recovery_show, mydev_recovery_store),
+	(void *)offsetof(struct mydev_recovery, max_delay_ms),
+};
+
 static const char *const mydev_state_names[] = {
 	[MYDEV_STATE_IDLE] = "idle",
 	[MYDEV_STATE_RUNNING] = "running",
@@ -323,6 +419,7 @@ static struct attribute *mydev_stats_attrs[] = {
 	&dev_attr_packets.attr,        &dev_attr_bytes.attr,
 	&dev_attr_zero_packets.attr,   &dev_attr_errors.attr,
 	&dev_attr_stalls.attr,         &dev_attr_ring_stops.attr,
+	&dev_attr_unread_packets.attr, &dev_attr_unread_bytes.attr,
 	&dev_attr_sent_transfers.attr, &dev_attr_sent_bytes.attr,
 	&dev_attr_send_errors.attr,    NULL,
 };
@@ -332,5 +429,30 @@ static const struct attribute_group mydev_stats_group = {
 	.attrs = mydev_stats_attrs,
 };
 
+static struct attribute *mydev_recovery_attrs[] = {
+	&dev_attr_clear_halt.attr,
+	&dev_attr_tries.attr.attr,
+	&dev_attr_delay_ms.attr.attr,
+	&dev_attr_max_delay_ms.attr.attr,
+	NULL,
+};
+
+/* Sending is not tried again by itself. */
+static umode_t mydev_recovery_visible(struct kobject *kobj,
+				      struct attribute *attr, int n)
+{
+	struct mydev_device *dev = to_mydev(kobj_to_dev(kobj));
+
+	return dev->has_in || attr == &dev_attr_clear_halt.attr ? attr->mode
+								: 0;
+}
+
+static const struct attribute_group mydev_recovery_group = {
+	.name = "recovery",
+	.attrs = mydev_recovery_attrs,
+	.is_visible = mydev_recovery_visible,
+};
+
 const struct attribute_group *mydev_groups[] = { &mydev_group,
-						 &mydev_stats_group, NULL };
+						 &mydev_stats_group,
+						 &mydev_recovery_group, NULL };

@@ -160,6 +160,8 @@ static u32 mydev_tx_given_back(struct mydev_send *send, int status)
 
 	if (mydev_tx_finished(send, status)) {
 		tx->transfers++;
+		/* Where that is not for us, somebody else has cleared it. */
+		tx->halted = tx->needs_clear;
 		if (send->last)
 			asked = send->transaction;
 		mydev_tx_retire(send);
@@ -330,10 +332,11 @@ void mydev_tx_complete(struct urb *urb)
 		send->client->tx.sent_bytes += urb->actual_length;
 	if (urb->actual_length)
 		tx->progress = jiffies;
-	/* Any error on the bus leaves the two sides' data toggles in doubt. */
 	failed = urb->status && !mydev_tx_was_unlinked(urb->status);
-	if (failed)
+	if (failed && urb->status == -EPIPE)
 		tx->halted = true;
+	if (failed && mydev_recovery_clears(dev, urb->status))
+		tx->needs_clear = true;
 	asked = mydev_tx_given_back(send, urb->status);
 	rests = mydev_tx_pm_drop(tx);
 	more = mydev_tx_next(tx);

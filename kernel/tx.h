@@ -105,8 +105,10 @@ struct mydev_send {
  * @state: see enum mydev_tx_state
  * @pauses: reasons not to run, see pm.c
  * @unlinking: how many are about to unlink what was in flight behind an error
- * @halted: the endpoint needs a clear halt before the next try
+ * @halted: the device has stalled the endpoint, and it was not cleared since
+ * @needs_clear: the endpoint needs a clear halt before the next try
  * @clearing: it is being cleared
+ * @clear_failed: that has failed, and was logged
  * @lost: the host controller has not given back some that are in flight
  * @doubt: an error of the bus: wait whether an unplug follows
  * @urbs_blocked: transfers refuse to be submitted, under @mutex
@@ -145,7 +147,9 @@ struct mydev_tx {
 	unsigned int pauses;
 	unsigned int unlinking;
 	bool halted;
+	bool needs_clear;
 	bool clearing;
+	bool clear_failed;
 	bool lost;
 	bool doubt;
 	bool urbs_blocked;

@@ -25,6 +25,9 @@ bool mydev_tx_pause(struct mydev_device *dev)
 	tx->pauses++;
 	if (tx->state != MYDEV_TX_GONE)
 		tx->state = MYDEV_TX_STOPPED;
+	/* It is done once more when sending goes on, if it is to be done then. */
+	if (tx->clearing)
+		mydev_ep0_abort(dev, dev->info.ep_out);
 	spin_unlock_irq(&tx->lock);
 	quiet = mydev_tx_quiesce(dev);
 	mutex_unlock(&tx->mutex);
@@ -70,6 +73,8 @@ void mydev_tx_cancel_queued(struct mydev_device *dev)
 	tx->epoch++;
 	mydev_tx_fail_all(dev);
 	tx->halted = false;
+	tx->needs_clear = false;
+	tx->clear_failed = false;
 	spin_unlock_irq(&tx->lock);
 	mutex_unlock(&tx->mutex);
 }
@@ -97,12 +102,15 @@ int mydev_tx_clear_halt(struct mydev_client *client, unsigned int address)
 	}
 	ret = mydev_tx_allowed(client);
 	if (!ret)
-		ret = mydev_control_errno(dev,
-					  mydev_ep0_clear_halt(dev, address));
+		ret = mydev_control_errno(
+			dev, mydev_ep0_clear_halt(dev, address, false));
 	spin_lock_irq(&tx->lock);
+	if (!ret)
+		tx->halted = false;
 	/* Where the two sides may disagree, the work does it once more. */
-	if (!ret || mydev_control_in_doubt(ret))
-		tx->halted = ret;
+	if (!ret ||
+	    (mydev_control_in_doubt(ret) && mydev_recovery_clears(dev, -EPIPE)))
+		tx->needs_clear = ret;
 	spin_unlock_irq(&tx->lock);
 	mydev_tx_unpause(dev);
 	return ret;

@@ -235,12 +235,10 @@ static int mydev_tx_clear_error(struct mydev_device *dev)
 	spin_unlock_irq(&tx->lock);
 	mutex_unlock(&tx->mutex);
 
-	ret = mydev_ep0_clear_halt(dev, address);
+	ret = mydev_ep0_clear_halt(dev, address, true);
 
 	spin_lock_irq(&tx->lock);
-	/* A device that refuses has changed nothing, and neither have we. */
-	if (!ret || ret == -EPIPE)
-		tx->halted = false;
+	ret = mydev_tx_cleared(dev, ret);
 	tx->clearing = false;
 	wake_up_all(&tx->quiet);
 	spin_unlock_irq(&tx->lock);
@@ -270,7 +268,7 @@ static void mydev_tx_resume_queue(struct mydev_device *dev)
 	spin_lock_irq(&tx->lock);
 	/* Cancelled since we looked, or written since the last try to mend it failed. */
 	list_for_each_entry(send, &tx->queue, list)
-		clean &= !send->cancelled && !tx->halted;
+		clean &= !send->cancelled && !tx->needs_clear;
 	if (clean) {
 		tx->state = MYDEV_TX_RUNNING;
 		tx->progress = jiffies;
@@ -291,7 +289,7 @@ static void mydev_tx_resume_queue(struct mydev_device *dev)
 static void mydev_tx_recover(struct mydev_device *dev)
 {
 	struct mydev_tx *tx = &dev->tx;
-	bool halted, doubt, goes_on;
+	bool needs_clear, doubt, goes_on;
 	int ret = 0;
 
 	/* Where one is lost, its completion has us called again. */
@@ -312,29 +310,27 @@ static void mydev_tx_recover(struct mydev_device *dev)
 	spin_lock_irq(&tx->lock);
 	mydev_tx_report_errors(dev);
 	mydev_tx_flush_cancelled(dev, false);
-	halted = tx->halted;
+	needs_clear = tx->needs_clear;
 	goes_on = mydev_tx_resumable(tx);
 	spin_unlock_irq(&tx->lock);
 	if (!goes_on)
 		return;
 
-	if (halted)
+	if (needs_clear)
 		ret = mydev_tx_clear_error(dev);
 
 	spin_lock_irq(&tx->lock);
 	/* Things may have changed while the device was asked. */
 	goes_on = mydev_tx_resumable(tx);
-	/* An unplug has ended it, and tells everybody itself. */
-	if (ret == -EPERM || ret == -ENODEV)
+	/*
+	 * An unplug has ended it, and tells everybody itself; or a pause, whose end has us
+	 * called again.
+	 */
+	if (ret == -EPERM || ret == -ENODEV || ret == -ECANCELED)
 		goes_on = false;
-	if (ret && goes_on) {
-		/* The next write has it tried again. */
-		dev_warn_ratelimited(
-			&dev->dev,
-			"cannot clear the halt of the OUT endpoint (%d)\n",
-			ret);
+	/* The next write has it tried again. */
+	if (ret && goes_on)
 		mydev_tx_fail_all(dev);
-	}
 	spin_unlock_irq(&tx->lock);
 	if (!goes_on)
 		return;
@@ -351,7 +347,7 @@ void mydev_tx_work(struct work_struct *work)
 	bool stopped;
 
 	down_read(&dev->iface->disconnect_rwsem);
-	if (!dev->gone && !mydev_device_is_leaving(dev)) {
+	if (!dev->gone && !mydev_interface_is_leaving(dev->iface)) {
 		mutex_lock(&tx->mutex);
 		spin_lock_irq(&tx->lock);
 		stopped = tx->state == MYDEV_TX_STOPPED;

@@ -138,7 +138,7 @@ static bool mydev_tx_queue(struct mydev_client *client, struct mydev_message *m,
 		client->tx.sends++;
 		client->tx.written_bytes += send->length;
 		/* The last try to mend the endpoint has failed. */
-		if (tx->halted && tx->state == MYDEV_TX_RUNNING)
+		if (tx->needs_clear && tx->state == MYDEV_TX_RUNNING)
 			mydev_tx_stop(client->dev);
 	} else {
 		mydev_tx_recycle(send);

@@ -36,6 +36,7 @@ static inline void abi_layout(void)
 	ABI_MEMBER(mydev_stats, client_packets);
 	ABI_MEMBER(mydev_stats, client_queued_bytes);
 	ABI_MEMBER(mydev_stats, client_unsent_bytes);
+	ABI_MEMBER(mydev_stats, unread_bytes);
 	printf("mydev_map %u\n", (unsigned int)sizeof(struct mydev_map));
 	ABI_MEMBER(mydev_map, ring_offset);
 	ABI_MEMBER(mydev_map, log_bytes);
@@ -61,6 +62,9 @@ static inline void abi_layout(void)
 	ABI_MEMBER(mydev_geometry, log_entries);
 	ABI_MEMBER(mydev_geometry, max_pool_bytes);
 	ABI_MEMBER(mydev_geometry, max_log_entries);
+	printf("mydev_recovery %u\n", (unsigned int)sizeof(struct mydev_recovery));
+	ABI_MEMBER(mydev_recovery, clear_halt);
+	ABI_MEMBER(mydev_recovery, max_delay_ms);
 	printf("mydev_control %u\n", (unsigned int)sizeof(struct mydev_control));
 	ABI_MEMBER(mydev_control, index);
 	ABI_MEMBER(mydev_control, data);
@@ -92,7 +96,7 @@ static inline void abi_request(int fd, const char *name, unsigned long cmd, __u3
 	if (cmd == MYDEV_IOC_GET_INFO)
 		memset(arg + offsetof(struct mydev_info, client_id), 0, sizeof(__u32));
 	printf("%s %lx size %u: %d %s, bytes", name, cmd, size, ret, strerror(errno));
-	for (unsigned int i = 0; i < 200; i++)
+	for (unsigned int i = 0; i < 208; i++)
 		printf(" %02x", arg[i]);
 	printf("\n");
 }
@@ -111,6 +115,7 @@ static inline int abi_dump(void)
 	abi_request(fd, "GET_STATS", MYDEV_IOC_GET_STATS, sizeof(struct mydev_stats));
 	abi_request(fd, "GET_CONFIG", MYDEV_IOC_GET_CONFIG, sizeof(struct mydev_config));
 	abi_request(fd, "GET_GEOMETRY", MYDEV_IOC_GET_GEOMETRY, sizeof(struct mydev_geometry));
+	abi_request(fd, "GET_RECOVERY", MYDEV_IOC_GET_RECOVERY, sizeof(struct mydev_recovery));
 	abi_request(fd, "GET_STATS, larger", MYDEV_IOC_GET_STATS, 400);
 	abi_request(fd, "GET_INFO, too small", MYDEV_IOC_GET_INFO, 4);
 	abi_request(fd, "GET_INFO, too large", MYDEV_IOC_GET_INFO, 1 << 20);

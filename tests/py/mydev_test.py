@@ -361,6 +361,32 @@ def an_event(ring):
         check_bytes(packets.next(20).data, counter)
 
 
+@promise("what is done after an error can be set, and a failed stream set going again")
+def recovered():
+    with mydev.open() as device:
+        assert device.recovery() == {"clear_halt": "halt", "tries": 8, "delay_ms": 10, "max_delay_ms": 640}
+        device.recover(clear_halt="error", tries=1, delay_ms=1)
+        assert device.recovery() == {"clear_halt": "error", "tries": 1, "delay_ms": 1, "max_delay_ms": 640}
+        with raises(ValueError):
+            device.recover(clear_halt="sometimes")
+        with raises(TypeError):
+            device.recover(size=3)
+        with raises(OSError):
+            device.recover(delay_ms=641)
+        sim("stall-always on")
+        with raises(OSError):
+            device.read()
+        assert device.stats()["state"] == 3
+        sim("stall-always off")
+        device.restart()
+        counter = next_counter()
+        feed(1)
+        data = device.read()
+        assert len(data) == 1000
+        check_bytes(data, counter)
+        device.recover(clear_halt="halt", tries=8, delay_ms=10)
+
+
 @both_ways("waiting ends in time, and by signals whose handler raises")
 def waiting(ring):
     def handler(*_):

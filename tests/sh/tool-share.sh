@@ -57,6 +57,12 @@ config --pool 3X|not a number of bytes.*64K
 config --block-timeout-ms 1s|not a whole number
 config 0 1|one device only: 1
 clients 0 1|one device only: 1
+recovery --clear-halt=maybe|not one of halt, error and never: maybe
+recovery --tries -1|not a whole number up to 4294967295
+recovery --delay-ms 1s|not a whole number up to 60000
+recovery --max-delay-ms 60001|not a whole number up to 60000
+recovery 0 1|one device only: 1
+restart 0 1|one device only: 1
 stats --watch=0|not a time in seconds
 TABLE
 	run 0 "$CTL" cat --help
@@ -64,6 +70,8 @@ TABLE
 		'--watermark=BYTES' '--latency=US' '--depth=N' '--from=WHERE'
 	run 0 "$CTL" config --help
 	has out '--transfers=N' '--transfer-size=BYTES' '--pool=BYTES' '--log-entries=N' '--block-timeout-ms=MS'
+	run 0 "$CTL" recovery --help
+	has out '--clear-halt=WHEN' '--tries=N' '--delay-ms=MS' '--max-delay-ms=MS'
 	run 0 "$CTL" stats --help
 	has out '--watch\[=SECONDS\]'
 }
@@ -162,6 +170,58 @@ config_busy() {
 	ended 0 "$pid"
 	run 0 "$CTL" config --transfers 4
 	has out '^transfers +4$'
+	replug
+}
+
+# -------------------------------------------------------------------- recovery
+
+recovery_changes() {
+	run 0 "$CTL" recovery --json
+	json out "d == dict(name='mydev0', clear_halt='halt', tries=8, delay_ms=10, max_delay_ms=640)"
+	cp "$T/out" "$T/recovery.json"
+	run 0 "$CTL" recovery 0
+	json recovery.json "as_text(d) == fields('$T/out')"
+	run 0 "$CTL" recovery --clear-halt=error --tries 2 --delay-ms 5 --max-delay-ms 50 --json
+	json out "d == dict(name='mydev0', clear_halt='error', tries=2, delay_ms=5, max_delay_ms=50)" \
+		"all(text('$SYS/recovery/' + k) == str(d[k]) for k in d if k != 'name')"
+	run 0 "$CTL" recovery --clear-halt never
+	has out '^clear_halt +never$' '^tries +2$'
+	run 1 "$CTL" recovery --delay-ms 51
+	empty out
+	has err 'delay_ms can be 1 to max_delay_ms, and that up to 60000; not 51 and 50$'
+	has_lines err 1
+	run 1 "$CTL" recovery --max-delay-ms 0
+	chmod 644 "$NODE"
+	run 0 as nobody nogroup "$CTL" recovery
+	run 4 as nobody nogroup "$CTL" recovery --tries 1
+	run 4 as nobody nogroup "$CTL" restart
+	has err 'permission denied' 'mode 0644'
+	chmod 600 "$NODE"
+	run 0 "$CTL" restart
+	empty out
+	empty err
+	is_idle
+	replug
+}
+
+is_in_state() { [ "$(sys mydev0 state)" = "$1" ]; }
+
+# Who has it open reads on.
+restart_goes_on() {
+	local reader
+	run 0 "$CTL" recovery --tries 1 --delay-ms 1
+	exec {reader}<"$NODE"
+	sim_ctl one stall-always on >/dev/null
+	run 1 head -c 1 <&"$reader"
+	is_in_state failed
+	run 1 head -c 1 <&"$reader"
+	sim_ctl one stall-always off >/dev/null
+	run 0 "$CTL" restart
+	await 30 is_in_state running
+	send 5 1000
+	head -c 5000 <&"$reader" >"$T/restart.out"
+	[ "$(stat -c %s "$T/restart.out")" = 5000 ]
+	exec {reader}<&-
 	replug
 }
 
@@ -517,6 +577,8 @@ ktap_case "config changes the ring, and data goes through it" config_changes
 ktap_case "config names the limit of what it refuses, and changes nothing" config_limits
 ktap_case "config needs permission to write, and root for block_timeout_ms" config_roles
 ktap_case "config says who keeps the ring from being changed" config_busy
+ktap_case "recovery shows and changes what is done after an error" recovery_changes
+ktap_case "restart sets a failed stream going again for who has it open" restart_goes_on
 ktap_case "clients shows who reads how, and what it lags behind" clients_table
 ktap_case "clients says what to do where it cannot look" clients_refused
 ktap_case "cat --packets --json has each packet, whole and in order" packets_json

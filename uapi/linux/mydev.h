@@ -53,8 +53,8 @@
  *    EMSGSIZE    packet mode: the buffer is too small for the next record;
  *                nothing was consumed
  *    EIO         the device failed for good and the queue is drained; a new
- *                start is made when all who read have closed and somebody
- *                opens again
+ *                start is made by MYDEV_IOC_RESTART, or when all who read have
+ *                closed and somebody opens again
  *    ENODEV      the device is unplugged and the queue is drained
  *    EOPNOTSUPP  the node has no IN endpoint
  *    EBADF       the descriptor was not opened for reading
@@ -80,7 +80,8 @@
  *    EPIPE       the device stalled its OUT endpoint: it refused data of this
  *                descriptor that an earlier write() had taken, and all behind
  *                that. Reported once, by whichever call comes first; the stall
- *                is cleared, the next write() starts anew
+ *                is cleared where struct mydev_recovery has it so, the next
+ *                write() starts anew
  *    EIO         the same for an error of the bus, a reset of the device, or
  *                another alternate setting; or the device cannot be woken
  *    ENODEV      the device is unplugged
@@ -101,8 +102,8 @@
  *                receiving, where there is no IN endpoint
  *    ENODEV      what needs the device, and it is unplugged
  *    ERANGE      a number is beyond its limit; struct mydev_info and struct
- *                mydev_geometry tell the limits; or there is no such alternate
- *                setting
+ *                mydev_geometry tell the limits, struct mydev_recovery has its
+ *                own; or there is no such alternate setting
  *    EBADF       settings of reading on a descriptor that is not for reading,
  *                or of the device on one that is not for writing
  *    EPERM       MYDEV_IOC_RESET, or MYDEV_IOC_REVOKE of somebody else's
@@ -174,6 +175,11 @@
 #define MYDEV_IOC_GET_MAP  _IO(MYDEV_IOC_TYPE, 0x0d) /* struct mydev_map */
 #define MYDEV_IOC_SYNC     _IO(MYDEV_IOC_TYPE, 0x0e) /* struct mydev_select */
 #define MYDEV_IOC_REWIND   _IO(MYDEV_IOC_TYPE, 0x0f) /* struct mydev_rewind */
+#define MYDEV_IOC_GET_RECOVERY \
+	_IO(MYDEV_IOC_TYPE, 0x11) /* struct mydev_recovery */
+#define MYDEV_IOC_SET_RECOVERY \
+	_IO(MYDEV_IOC_TYPE, 0x12)                   /* struct mydev_recovery */
+#define MYDEV_IOC_RESTART _IO(MYDEV_IOC_TYPE, 0x13) /* struct mydev_select */
 
 /* mydev_info.features: what this kernel and this interface can do */
 #define MYDEV_FEATURE_READ     (1ULL << 0) /* there is an IN endpoint */
@@ -184,6 +190,7 @@
 #define MYDEV_FEATURE_CONTROL  (1ULL << 5) /* requests 0x06 to 0x0c */
 #define MYDEV_FEATURE_RING     (1ULL << 6) /* struct mydev_ring; 64-bit kernels */
 #define MYDEV_FEATURE_REWIND   (1ULL << 7) /* struct mydev_rewind */
+#define MYDEV_FEATURE_RECOVERY (1ULL << 9) /* requests 0x11 to 0x13 */
 
 /* mydev_info.speed; the values are those of the kernel's usb_device_speed */
 #define MYDEV_SPEED_UNKNOWN    0
@@ -340,9 +347,15 @@ struct mydev_info {
  * @client_sent_bytes: those of them that the device took
  * @client_failed_bytes: those that will not be sent, because of an error
  * @client_unsent_bytes: those that wait to be sent
+ * @unread_packets: packets that the last descriptor that had asked for data had not read
+ *	when it was closed, or that came afterwards; see MYDEV_EVENT_TORN
+ * @unread_bytes: the same in bytes; a packet that was read in part counts with its rest
  *
- * The counters of receiving are of one moment, and so are those of sending.
- * Those of what the descriptor was not opened for are zero. After an unplug
+ * The counters of receiving are of one moment, and so are those of sending. So where a
+ * descriptor has nothing lost that it was not told yet, @bytes less
+ * @client_queued_bytes is where in all that the device has sent its next byte is: a
+ * program that knows how long the device's blocks are finds out with it how much of the
+ * first one is missing. Those of what the descriptor was not opened for are zero. After an unplug
  * they stay as they were.
  */
 struct mydev_stats {
@@ -373,6 +386,8 @@ struct mydev_stats {
 	__aligned_u64 client_sent_bytes;
 	__aligned_u64 client_failed_bytes;
 	__aligned_u64 client_unsent_bytes;
+	__aligned_u64 unread_packets;
+	__aligned_u64 unread_bytes;
 };
 
 /* mydev_config.mode: what read() returns */
@@ -538,7 +553,16 @@ struct mydev_control {
  * but be closed; its queue, its lease and what it had not sent are given up. Of
  * any other descriptor than one's own, it needs CAP_SYS_ADMIN.
  *
- * The first three need a descriptor that is open for writing.
+ * MYDEV_IOC_RESTART: @value is zero. A stream that has failed (MYDEV_STATE_FAILED) is set
+ * going again, as if nothing had failed before; one that is between two tries is tried at
+ * once. Everybody's read() goes on: first with the event of the error, in packet and ring
+ * mode, then with what the device sends. In any other state it does nothing. It does not
+ * wait for the device. Where the interface has no bulk IN endpoint, EOPNOTSUPP.
+ *
+ * The first three and the last need a descriptor that is open for writing. While another
+ * alternate setting is asked for, the device has a second to answer, and one more to be
+ * brought back to its old one where it does not, or a fatal signal comes (EINTR); where
+ * it does not do that either, it is reset. Both are a MYDEV_EVENT_RESET for clients.
  */
 struct mydev_select {
 	__u32 size;
@@ -668,11 +692,19 @@ struct mydev_gap_record {
 };
 
 /* mydev_event_record.event, mydev_ring_entry.event */
-#define MYDEV_EVENT_STALL     1 /* the device stalled, the halt is cleared */
-#define MYDEV_EVENT_ERROR     2 /* an error of the bus, receiving goes on */
-#define MYDEV_EVENT_RESET     3 /* the device was reset, what it had is lost */
+#define MYDEV_EVENT_STALL 1 /* the device stalled, receiving goes on */
+#define MYDEV_EVENT_ERROR 2 /* an error of the bus, receiving goes on */
+/* The device, or its interface, was reset: what it had is lost. */
+#define MYDEV_EVENT_RESET     3
 #define MYDEV_EVENT_RESUME    4 /* the system slept, receiving goes on */
 #define MYDEV_EVENT_ALTERNATE 5 /* the alternate setting was changed */
+/*
+ * Receiving begins anew, and what comes next may be the middle of a message, or of a block:
+ * the packet before it had MYDEV_PACKET_CONTINUES, and came when the last descriptor that
+ * had asked for data was there, or was just being closed. mydev_ring_entry.bytes of the
+ * event is where in all that the device has sent the next byte is.
+ */
+#define MYDEV_EVENT_TORN 6
 
 /**
  * struct mydev_event_record - something happened to the stream, at this place
@@ -874,6 +906,49 @@ struct mydev_rewind {
 	__u32 size;
 	__u32 to;
 	__aligned_u64 value;
+};
+
+/* mydev_recovery.clear_halt: when the driver clears the halt of an endpoint */
+#define MYDEV_CLEAR_HALTED 0 /* the device has stalled it */
+#define MYDEV_CLEAR_ERROR  1 /* a transfer has ended with any error */
+#define MYDEV_CLEAR_NEVER  2 /* MYDEV_IOC_CLEAR_HALT alone does it */
+
+/**
+ * struct mydev_recovery - what is done after an error, MYDEV_IOC_GET/SET_RECOVERY
+ * @size: in: sizeof(struct mydev_recovery) of the caller; out: of the kernel
+ * @clear_halt: MYDEV_CLEAR_*
+ * @tries: how many tries in a row, without one good transfer, have to fail before the
+ *	stream does (MYDEV_STATE_FAILED, EIO); 0 for never
+ * @delay_ms: milliseconds between the first and the second try, 1 to @max_delay_ms. The
+ *	first one comes at once; each further time is twice as long as the one before
+ * @max_delay_ms: but not longer than this; at most 60000
+ * @reserved: must be zero
+ *
+ * By default, a halt is cleared after a stall, and 8 tries are made, with 10 to 640
+ * milliseconds in between. The policy is the device's, for both directions and all
+ * descriptors, until it is unplugged; @tries and times are those of receiving, as what
+ * could not be sent is told to its writer. Setting it needs a descriptor that is open for
+ * writing, and that no other one holds the lease.
+ *
+ * To clear a halt is a request to the device, CLEAR_FEATURE(ENDPOINT_HALT), which sets
+ * the data toggle or sequence number back on both sides. After a stall nothing goes on
+ * without it. After another error it is needed where the two sides do not agree any more:
+ * an xHCI host controller starts over with its own side then, and what comes with the
+ * wrong toggle is dropped as a repetition. And it does harm where a device cannot do it,
+ * or throws away what it was about to send. So MYDEV_CLEAR_ERROR is for devices that do
+ * it right, and MYDEV_CLEAR_NEVER for those that fail by it.
+ *
+ * Where it fails after an error that was no stall, that is said in the log once, is no
+ * error that is counted, and the endpoint is tried without. After a stall it is tried
+ * again: to receive, as often as @tries says; to send, with the next write().
+ */
+struct mydev_recovery {
+	__u32 size;
+	__u32 clear_halt;
+	__u32 tries;
+	__u32 delay_ms;
+	__u32 max_delay_ms;
+	__u32 reserved;
 };
 
 #endif /* _LINUX_MYDEV_H */

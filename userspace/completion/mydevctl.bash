@@ -15,7 +15,8 @@ _mydevctl() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="list info cat stats config clients write transact control lease alt halt reset revoke
+		words="list info cat stats config clients write transact control lease alt halt recovery restart
+			reset revoke
 			--help --usage --version"
 	elif [[ ($command == cat && $previous =~ ^(-o|--output)$) ||
 		($command =~ ^(transact|control)$ && $previous =~ ^(-f|--file)$) ]]; then
@@ -32,6 +33,10 @@ _mydevctl() {
 	elif [[ $command == write && $previous == --chunk ]]; then
 		return
 	elif [[ $command =~ ^(transact|control)$ && $previous =~ ^(-l|--length|--timeout-ms)$ ]]; then
+		return
+	elif [[ $command == recovery && $previous == --clear-halt ]]; then
+		words="halt error never"
+	elif [[ $command == recovery && $previous =~ ^--(tries|delay-ms|max-delay-ms)$ ]]; then
 		return
 	elif [[ $command == config && $previous =~ ^--(transfers|transfer-size|pool|log-entries|block-timeout-ms)$ ]]; then
 		return
@@ -64,7 +69,8 @@ _mydevctl() {
 			;;
 		alt) words="--json $(_mydevctl_devices)" ;;
 		halt) words="in out $(_mydevctl_devices)" ;;
-		reset | revoke) words=$(_mydevctl_devices) ;;
+		recovery) words="--json --clear-halt --tries --delay-ms --max-delay-ms $(_mydevctl_devices)" ;;
+		restart | reset | revoke) words=$(_mydevctl_devices) ;;
 		*) return ;;
 		esac
 		words+=" --help --usage"

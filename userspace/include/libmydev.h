@@ -232,6 +232,39 @@ int mydev_set_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
 		       size_t size);
 
 /**
+ * mydev_get_recovery() - what is done after an error
+ * @dev: the device, opened in any way
+ * @recovery: filled in
+ * @size: sizeof(*@recovery)
+ *
+ * Return: as mydev_get_info()
+ */
+int mydev_get_recovery(const struct mydev *dev, struct mydev_recovery *recovery,
+		       size_t size);
+
+/**
+ * mydev_set_recovery() - change what is done after an error
+ * @dev: the device, opened for writing
+ * @recovery: best what mydev_get_recovery() returned, with some members changed. On
+ *	return it holds what is in use
+ * @size: sizeof(*@recovery)
+ *
+ * For everybody, at any time, until the device is unplugged.
+ *
+ * Return: 0, or
+ *	-ERANGE	a time is 0, longer than a minute, or longer than the longest;
+ *	-EOPNOTSUPP	the driver does not know this clear_halt;
+ *	-EBUSY	somebody else holds the lease;
+ *	-EBADF	@dev is not for writing;
+ *	-ENOTTY	the driver has no such policy: mydev_info.features has no
+ *		MYDEV_FEATURE_RECOVERY;
+ *	-ESTALE	this descriptor was revoked;
+ *	-ENODEV	unplugged
+ */
+int mydev_set_recovery(const struct mydev *dev, struct mydev_recovery *recovery,
+		       size_t size);
+
+/**
  * mydev_read() - read bytes of the stream, or records
  * @dev: the device, opened for reading
  * @buf: where they go
@@ -247,7 +280,7 @@ int mydev_set_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
  *		behind the gap;
  *	-EMSGSIZE	packet mode: @count is too small for the next record;
  *		nothing is lost by that;
- *	-EIO	the device failed for good;
+ *	-EIO	the device failed for good, see mydev_restart();
  *	-ENODEV	unplugged, and everything that had arrived was read;
  *	-EOPNOTSUPP	the interface sends nothing
  */
@@ -414,10 +447,10 @@ ssize_t mydev_transact(const struct mydev *dev, const void *out,
  * @dev: the device, opened for writing
  * @endpoint: mydev_info.ep_in or ep_out
  *
- * The driver does that on its own where an endpoint stalls.
+ * The driver does that on its own where an endpoint stalls, see struct mydev_recovery.
  *
  * Return: 0, -EACCES for another endpoint, -EPIPE where the device refused,
- *	-EIO for an error of the bus
+ *	-EIO for an error of the bus, -ETIMEDOUT where it has not answered
  */
 int mydev_clear_halt(const struct mydev *dev, unsigned int endpoint);
 
@@ -430,9 +463,21 @@ int mydev_clear_halt(const struct mydev *dev, unsigned int endpoint);
  * MYDEV_EVENT_ALTERNATE. Ask mydev_get_info() for the endpoints anew.
  *
  * Return: 0, -ERANGE where there is no such setting, -EPIPE where the device
- *	refused, -EIO for an error of the bus
+ *	refused, -EIO for an error of the bus, -ETIMEDOUT where it has not answered; then
+ *	it is brought back to the setting that it had
  */
 int mydev_set_alternate(const struct mydev *dev, unsigned int setting);
+
+/**
+ * mydev_restart() - set a stream that has failed going again
+ * @dev: the device, opened for writing
+ *
+ * For everybody who got -EIO from reading. One that is between two tries is tried now;
+ * any other is left alone. Does not wait for the device.
+ *
+ * Return: 0, -EOPNOTSUPP where the interface sends nothing
+ */
+int mydev_restart(const struct mydev *dev);
 
 /**
  * mydev_reset() - reset the device
@@ -521,17 +566,19 @@ int mydev_next_record(const void **pos, size_t *left,
  * Names for the values of the driver's header, as sysfs and debugfs have them.
  * NULL for a value that this library does not know.
  */
-const char *mydev_state_name(unsigned int state);   /* "running" */
-const char *mydev_mode_name(unsigned int mode);     /* "packet" */
-const char *mydev_policy_name(unsigned int policy); /* "drop-oldest" */
-const char *mydev_clock_name(unsigned int clock);   /* "monotonic" */
-const char *mydev_record_name(unsigned int type);   /* "gap" */
-const char *mydev_event_name(unsigned int event);   /* "stall" */
+const char *mydev_state_name(unsigned int state);           /* "running" */
+const char *mydev_mode_name(unsigned int mode);             /* "packet" */
+const char *mydev_policy_name(unsigned int policy);         /* "drop-oldest" */
+const char *mydev_clock_name(unsigned int clock);           /* "monotonic" */
+const char *mydev_record_name(unsigned int type);           /* "gap" */
+const char *mydev_event_name(unsigned int event);           /* "stall" */
+const char *mydev_clear_halt_name(unsigned int clear_halt); /* "never" */
 
 /* The value of such a name, or -EINVAL. */
 int mydev_mode_value(const char *name);
 int mydev_policy_value(const char *name);
 int mydev_clock_value(const char *name);
+int mydev_clear_halt_value(const char *name);
 
 /* ------------------------------------------------------ which there are */
 

@@ -295,6 +295,18 @@ int mydev_set_geometry(const struct mydev *dev, struct mydev_geometry *geometry,
 	return device_request(dev, MYDEV_IOC_SET_GEOMETRY, geometry, size);
 }
 
+int mydev_get_recovery(const struct mydev *dev, struct mydev_recovery *recovery,
+		       size_t size)
+{
+	return ask(dev, MYDEV_IOC_GET_RECOVERY, recovery, size);
+}
+
+int mydev_set_recovery(const struct mydev *dev, struct mydev_recovery *recovery,
+		       size_t size)
+{
+	return device_request(dev, MYDEV_IOC_SET_RECOVERY, recovery, size);
+}
+
 ssize_t mydev_read(const struct mydev *dev, void *buf, size_t count)
 {
 	ssize_t ret = read(dev->fd, buf, count);

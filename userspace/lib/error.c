@@ -35,7 +35,7 @@ const char *mydev_strerror(int err)
 	case -E2BIG:
 		return "the driver does not know all that was set; load one as new as this";
 	case -EIO:
-		return "the device or the bus failed; check the cable, close all descriptors and open it again";
+		return "the device or the bus failed; check the cable, then mydevctl restart, or close all descriptors and open it again";
 	case -EPIPE:
 		return "the device refused (it stalled); its manual says what it accepts";
 	case -ETIMEDOUT:

@@ -42,11 +42,17 @@ static const char *const records[] = {
 	[MYDEV_RECORD_EVENT] = "event",
 };
 
+static const char *const clears[] = {
+	[MYDEV_CLEAR_HALTED] = "halt",
+	[MYDEV_CLEAR_ERROR] = "error",
+	[MYDEV_CLEAR_NEVER] = "never",
+};
+
 /* There is no event 0. */
 static const char *const events[] = {
 	[MYDEV_EVENT_STALL] = "stall",         [MYDEV_EVENT_ERROR] = "error",
 	[MYDEV_EVENT_RESET] = "reset",         [MYDEV_EVENT_RESUME] = "resume",
-	[MYDEV_EVENT_ALTERNATE] = "alternate",
+	[MYDEV_EVENT_ALTERNATE] = "alternate", [MYDEV_EVENT_TORN] = "torn",
 };
 
 static const char *name_of(const char *const *names, size_t count,
@@ -96,6 +102,11 @@ const char *mydev_event_name(unsigned int event)
 	return name_of(events, COUNT(events), event);
 }
 
+const char *mydev_clear_halt_name(unsigned int clear_halt)
+{
+	return name_of(clears, COUNT(clears), clear_halt);
+}
+
 int mydev_mode_value(const char *name)
 {
 	return value_of(modes, COUNT(modes), name);
@@ -109,4 +120,9 @@ int mydev_policy_value(const char *name)
 int mydev_clock_value(const char *name)
 {
 	return value_of(clocks, COUNT(clocks), name);
+}
+
+int mydev_clear_halt_value(const char *name)
+{
+	return value_of(clears, COUNT(clears), name);
 }

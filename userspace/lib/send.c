@@ -98,6 +98,11 @@ int mydev_reset(const struct mydev *dev)
 	return select_one(dev, MYDEV_IOC_RESET, 0);
 }
 
+int mydev_restart(const struct mydev *dev)
+{
+	return select_one(dev, MYDEV_IOC_RESTART, 0);
+}
+
 int mydev_revoke(const struct mydev *dev, unsigned int client_id)
 {
 	return select_one(dev, MYDEV_IOC_REVOKE, client_id);

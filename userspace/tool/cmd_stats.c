@@ -73,7 +73,7 @@ static struct json_object *describe(const struct target *target,
 				    const struct mydev_stats *stats)
 {
 	struct json_object *obj = need(json_object_new_object());
-	bool sends;
+	bool sends, unread;
 
 	add_text(obj, "name", mydev_entry_name(target->entry));
 	add_text(obj, "state", state_name(stats->state));
@@ -91,6 +91,9 @@ static struct json_object *describe(const struct target *target,
 	add_known(obj, "sent_transfers", sends, stats->sent_transfers);
 	add_known(obj, "sent_bytes", sends, stats->sent_bytes);
 	add_known(obj, "send_errors", sends, stats->send_errors);
+	unread = stats->size > offsetof(struct mydev_stats, unread_bytes);
+	add_known(obj, "unread_packets", unread, stats->unread_packets);
+	add_known(obj, "unread_bytes", unread, stats->unread_bytes);
 	return obj;
 }
 

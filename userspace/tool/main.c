@@ -28,6 +28,8 @@ static const struct command {
 	{ "lease", "mydevctl lease", cmd_lease },
 	{ "alt", "mydevctl alt", cmd_alt },
 	{ "halt", "mydevctl halt", cmd_halt },
+	{ "recovery", "mydevctl recovery", cmd_recovery },
+	{ "restart", "mydevctl restart", cmd_restart },
 	{ "reset", "mydevctl reset", cmd_reset },
 	{ "revoke", "mydevctl revoke", cmd_revoke },
 };

@@ -49,6 +49,8 @@ int cmd_transact(int argc, char **argv);
 int cmd_lease(int argc, char **argv);
 int cmd_alt(int argc, char **argv);
 int cmd_halt(int argc, char **argv);
+int cmd_recovery(int argc, char **argv);
+int cmd_restart(int argc, char **argv);
 int cmd_reset(int argc, char **argv);
 int cmd_revoke(int argc, char **argv);
 

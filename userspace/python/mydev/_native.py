@@ -33,7 +33,8 @@ class Stats(Structure):
                 *_fields(c_uint64, "packets bytes zero_packets errors stalls ring_stops client_packets client_bytes"
                                    " client_read_packets client_read_bytes client_lost_packets client_lost_bytes"
                                    " client_queued_packets client_queued_bytes sent_transfers sent_bytes send_errors"
-                                   " client_written_bytes client_sent_bytes client_failed_bytes client_unsent_bytes")]
+                                   " client_written_bytes client_sent_bytes client_failed_bytes client_unsent_bytes"
+                                   " unread_packets unread_bytes")]
 
 
 class Config(Structure):
@@ -43,6 +44,10 @@ class Config(Structure):
 class Geometry(Structure):
     _fields_ = [*_fields(c_uint32, "size transfers transfer_size max_transfers max_transfer_size log_entries"),
                 *_fields(c_uint64, "pool_bytes max_pool_bytes"), *_fields(c_uint32, "max_log_entries reserved")]
+
+
+class Recovery(Structure):
+    _fields_ = _fields(c_uint32, "size clear_halt tries delay_ms max_delay_ms reserved")
 
 
 class Packet(Structure):
@@ -71,6 +76,9 @@ _PROTOTYPES: dict[str, tuple[type | None, list]] = {
     "get_config": (c_int, [c_void_p, POINTER(Config), c_size_t]),
     "set_config": (c_int, [c_void_p, POINTER(Config), c_size_t]),
     "get_geometry": (c_int, [c_void_p, POINTER(Geometry), c_size_t]),
+    "get_recovery": (c_int, [c_void_p, POINTER(Recovery), c_size_t]),
+    "set_recovery": (c_int, [c_void_p, POINTER(Recovery), c_size_t]),
+    "restart": (c_int, [c_void_p]),
     "rewind": (c_int, [c_void_p, c_uint, c_uint64, POINTER(c_uint64)]),
     "read": (c_ssize_t, [c_void_p, c_void_p, c_size_t]),
     "write": (c_ssize_t, [c_void_p, c_char_p, c_size_t]),
@@ -111,6 +119,8 @@ _PROTOTYPES: dict[str, tuple[type | None, list]] = {
     "clock_name": (c_char_p, [c_uint]),
     "clock_value": (c_int, [c_char_p]),
     "event_name": (c_char_p, [c_uint]),
+    "clear_halt_name": (c_char_p, [c_uint]),
+    "clear_halt_value": (c_int, [c_char_p]),
     "strerror": (c_char_p, [c_int]),
 }
 

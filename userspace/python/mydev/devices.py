@@ -186,6 +186,30 @@ class Device:
             setattr(config, key, value)
         _native.check("set_config", self._handle, ctypes.byref(config), ctypes.sizeof(config))
 
+    def recovery(self) -> dict[str, Any]:
+        """What is done after an error: clear_halt ("halt", "error" or "never"), tries, delay_ms, max_delay_ms."""
+        recovery = _native.ask("get_recovery", self._handle, _native.Recovery)
+        return {"clear_halt": _native.text(_native.call("clear_halt_name", recovery.clear_halt)),
+                "tries": recovery.tries, "delay_ms": recovery.delay_ms, "max_delay_ms": recovery.max_delay_ms}
+
+    def recover(self, **settings: Any) -> None:
+        """Change some of what recovery() says, for everybody."""
+        recovery = _native.ask("get_recovery", self._handle, _native.Recovery)
+        for key, value in settings.items():
+            if key not in ("clear_halt", "tries", "delay_ms", "max_delay_ms"):
+                raise TypeError(f"there is no setting {key!r}")
+            if key == "clear_halt":
+                number = _native.call("clear_halt_value", value.encode())
+                if number < 0:
+                    raise ValueError(f"there is no clear_halt {value!r}")
+                value = number
+            setattr(recovery, key, value)
+        _native.check("set_recovery", self._handle, ctypes.byref(recovery), ctypes.sizeof(recovery))
+
+    def restart(self) -> None:
+        """Set a stream that has failed going again, for everybody."""
+        _native.check("restart", self._handle)
+
     def read(self, count: int = 65536) -> bytes:
         """The next bytes of the stream, at most count of them; waits until there are some."""
         buffer = bytearray(count)
