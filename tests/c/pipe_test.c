@@ -14,7 +14,7 @@
 
 #include <libmydev.h>
 
-/* Pairs in the order of the descriptors (81, 02), and by number (83, 03 and 85, 05). */
+/* Pairs by number (83, 03 and 85, 05), and of what is left then (81, 02). */
 #define IN_1    0x81
 #define OUT_1   0x02
 #define IN_2    0x83
@@ -40,9 +40,9 @@ static const struct peer_setting all_kinds = {
 	.endpoint = {
 		{ IN_INT, INTERRUPT, INT_PACKET, INTERVAL, false },
 		{ IN_1, BULK, 512, 0, false },
-		{ OUT_1, BULK, 512, 0, false },
-		{ IN_ISO, ISO, 192, 4, false },
 		{ OUT_2, BULK, 512, 0, false },
+		{ IN_ISO, ISO, 192, 4, false },
+		{ OUT_1, BULK, 512, 0, false },
 		{ IN_2, BULK, 512, 0, false },
 		{ OUT_INT, INTERRUPT, INT_PACKET, INTERVAL, false },
 	},
@@ -390,7 +390,7 @@ TEST(tool_knows)
 	pid_t pid;
 
 	says("list", "PIPE");
-	says("list", "\nmydev0.83 ");
+	says("list", " mydev0.83 ");
 	says("list --json", "\"pipe\": \"85\"");
 	says("info", "mydev0\n");
 	says("info 0.85", "interrupt");
@@ -934,7 +934,8 @@ TEST(unplugged)
 {
 	static const unsigned int pipes[] = { 0, IN_2, IN_INT }, ins[] = { IN_1, IN_2, IN_INT };
 	struct peer *p = plug_pipes();
-	pid_t sleepers[3];
+	struct mydev_geometry g[3];
+	pid_t sleeper;
 	int fds[3];
 
 	for (int i = 0; i < 3; i++) {
@@ -949,10 +950,12 @@ TEST(unplugged)
 	/* One waits for what does not come. */
 	take_in(fds[1], IN_2, 1, 40);
 	take_in(fds[1], IN_2, 2, 40);
-	sleepers[1] = spawn(reads_on, &fds[1]);
-	await_sleeping(sleepers[1]);
+	for (int i = 0; i < 3; i++)
+		g[i] = geometry_of(fds[i]);
+	sleeper = spawn(reads_on, &fds[1]);
+	await_sleeping(sleeper);
 	unplug_peer();
-	assert_int_equal(reap(sleepers[1], PROMPT), ENODEV);
+	assert_int_equal(reap(sleeper, PROMPT), ENODEV);
 	for (int i = 0; i < 3; i++) {
 		if (i != 1) {
 			take_in(fds[i], ins[i], 1, 40);
@@ -960,6 +963,7 @@ TEST(unplugged)
 		}
 		assert_errno(read(fds[i], buf, 1), ENODEV);
 		assert_errno(write(fds[i], buf, 1), ENODEV);
+		assert_int_equal(try_geometry(fds[i], &g[i]), ENODEV);
 	}
 	/* One after the other, in an order of their own, and the rest still answers. */
 	close(fds[0]);

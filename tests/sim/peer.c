@@ -537,10 +537,16 @@ static void standard_out(struct peer *p, struct peer_urb *urb)
 	peer_give(p, urb, 0, urb->length, NULL, 0);
 }
 
-/* Before anybody answers it: who waits for the count can do that then. */
-static void count_control(struct peer *p, const struct usb_ctrlrequest *setup)
+/*
+ * Before anybody answers it: who waits for the count can do that then. How it is to be
+ * answered is what was said before it was counted.
+ */
+static int count_control(struct peer *p, const struct usb_ctrlrequest *setup)
 {
+	int answer;
+
 	pthread_mutex_lock(&p->lock);
+	answer = p->answers[setup->bRequest & PEER_MAX_REQUEST];
 	p->counts[PEER_COUNT_CONTROL]++;
 	if (setup->bRequestType == USB_RECIP_ENDPOINT && setup->bRequest == USB_REQ_CLEAR_FEATURE &&
 	    value_of(setup) == USB_ENDPOINT_HALT)
@@ -551,6 +557,7 @@ static void count_control(struct peer *p, const struct usb_ctrlrequest *setup)
 		p->counts[PEER_COUNT_SET_CONFIGURATION]++;
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
+	return answer;
 }
 
 void peer_set_answer(struct peer *p, uint8_t request, int answer)
@@ -558,16 +565,6 @@ void peer_set_answer(struct peer *p, uint8_t request, int answer)
 	pthread_mutex_lock(&p->lock);
 	p->answers[request & PEER_MAX_REQUEST] = answer;
 	pthread_mutex_unlock(&p->lock);
-}
-
-static int answer_to(struct peer *p, const struct usb_ctrlrequest *setup)
-{
-	int answer;
-
-	pthread_mutex_lock(&p->lock);
-	answer = p->answers[setup->bRequest & PEER_MAX_REQUEST];
-	pthread_mutex_unlock(&p->lock);
-	return answer;
 }
 
 /* With half of an answer, or nothing. */
@@ -585,10 +582,8 @@ static void vanish(struct peer *p, const struct peer_urb *urb, bool amid)
 	pthread_mutex_unlock(&p->lock);
 }
 
-static void on_standard(struct peer *p, struct peer_urb *urb)
+static void on_standard(struct peer *p, struct peer_urb *urb, int answer)
 {
-	int answer = answer_to(p, &urb->setup);
-
 	switch (answer) {
 	case PEER_ANSWERS:
 	case PEER_VANISHES_AFTER:
@@ -615,11 +610,12 @@ static void on_standard(struct peer *p, struct peer_urb *urb)
 
 static void on_control(struct peer *p, struct peer_urb *urb)
 {
-	count_control(p, &urb->setup);
+	int answer = count_control(p, &urb->setup);
+
 	if (p->device.control && p->device.control(p, urb))
 		return;
 	if ((urb->setup.bRequestType & USB_TYPE_MASK) == USB_TYPE_STANDARD)
-		on_standard(p, urb);
+		on_standard(p, urb, answer);
 	else
 		stall(p, urb);
 }
