@@ -57,7 +57,8 @@ static void find_function(const char *name, uint64_t *start, uint64_t *end)
 	*end = UINT64_MAX;
 	rewind(symbols);
 	while (fgets(line, sizeof(line), symbols)) {
-		if (sscanf(line, "%llx", &address) == 1 && address > *start && address < *end)
+		address = strtoull(line, NULL, 16);
+		if (address > *start && address < *end)
 			*end = address;
 	}
 	fclose(symbols);

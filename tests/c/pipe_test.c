@@ -390,7 +390,7 @@ TEST(tool_knows)
 	pid_t pid;
 
 	says("list", "PIPE");
-	says("list", " mydev0.83 ");
+	says("list", "-mydev0.83 ");
 	says("list --json", "\"pipe\": \"85\"");
 	says("info", "mydev0\n");
 	says("info 0.85", "interrupt");
