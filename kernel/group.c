@@ -161,8 +161,7 @@ ssize_t mydev_group_show(struct mydev_device *dev, char *buf)
 			continue;
 		list_for_each_entry(other, &iface->nodes, node) {
 			if (other != dev)
-				n += sysfs_emit_at(buf, n, "%s%s",
-						   n ? " " : "",
+				n += sysfs_emit_at(buf, n, "%s%s", n ? " " : "",
 						   dev_name(&other->dev));
 		}
 	}

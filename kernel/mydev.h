@@ -316,7 +316,8 @@ int mydev_ep0_set_interface(struct mydev_device *dev, unsigned int number,
 /* group.c */
 void mydev_group_add(struct mydev_interface *iface);
 void mydev_group_remove(struct mydev_interface *iface);
-bool mydev_is_recipient(const struct mydev_interface *iface, u8 type, u16 index);
+bool mydev_is_recipient(const struct mydev_interface *iface, u8 type,
+			u16 index);
 struct mydev_interface *mydev_group_hold(struct mydev_interface *iface, u8 type,
 					 u16 index);
 void mydev_group_release(struct mydev_interface *other);
