@@ -689,7 +689,7 @@ TEST(transaction)
 {
 	struct peer *p = plug_pipes();
 	int one = open_at(0, O_RDWR), two = open_at(IN_2, O_RDWR);
-	unsigned char back[200];
+	unsigned char back[200] = { 0 };
 	struct mydev_transact t = {
 		.out_length = 100,
 		.in_length = sizeof(back),
