@@ -13,6 +13,7 @@
 #include <linux/refcount.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/usb/quirks.h>
 
 #include "mydev.h"
 
@@ -348,19 +349,14 @@ int mydev_request_do(struct mydev_request *r, u32 *actual, long timeout)
 	left = mydev_request_wait(r, timeout);
 	back = try_wait_for_completion(&r->back);
 	ended = mydev_request_remove(r);
-	if (back) {
-		mydev_urb_check(urb, false);
-		ret = urb->status;
-	} else if (mydev_request_cancel(r)) {
-		/* It may have ended while we were about to end it. */
-		mydev_urb_check(urb, true);
-		ret = urb->status;
-		if (ret == -ENOENT || ret == -ECONNRESET)
-			ret = mydev_request_why(r, left);
-	} else {
+	if (!back && !mydev_request_cancel(r))
 		return ended ?: mydev_request_why(r, left);
-	}
-	if (ret == -EPERM || ret == -ENODEV)
+	mydev_urb_check(urb, !back);
+	ret = urb->status;
+	/* It may have ended while we were about to end it. */
+	if (!back && (ret == -ENOENT || ret == -ECONNRESET))
+		ret = mydev_request_why(r, left);
+	else if (ret == -EPERM || ret == -ENODEV)
 		/* Only disconnect says that the device is gone, not a USB/IP peer. */
 		ret = -EPROTO;
 	if (!ret)
@@ -427,6 +423,9 @@ int mydev_ep0_set_interface(struct mydev_device *dev, unsigned int number,
 	int ret = -ENOMEM;
 	u32 actual;
 
+	/* One that fails by it is never asked; usbcore says so, too. */
+	if (dev->iface->udev->quirks & USB_QUIRK_NO_SET_INTF)
+		return -EPIPE;
 	/* Disconnect waits for it. */
 	noio = memalloc_noio_save();
 	r = mydev_request_alloc(dev, USB_DIR_OUT | USB_RECIP_INTERFACE,

@@ -163,7 +163,7 @@ static void mydev_rx_mended(struct mydev_device *dev)
 	dev->rx.failures = 0;
 	dev->rx.told = 0;
 	/* Where that is not for us, somebody else has cleared it. */
-	dev->rx.halted = dev->rx.needs_clear;
+	dev->rx.halted = dev->rx.halted && dev->rx.needs_clear;
 	mydev_rx_count_suspects(dev);
 }
 

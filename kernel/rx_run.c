@@ -185,22 +185,37 @@ bool mydev_rx_startable(struct mydev_device *dev)
  * mydev_rx_give_up() - fail the ring after too many errors in a row
  * @dev: the device; its ring is quiet
  *
+ * Decided only now: a program may have had it restarted while it got quiet.
+ *
  * Context: rx_mutex held.
+ * Return: false if there were not too many.
  */
-static void mydev_rx_give_up(struct mydev_device *dev)
+static bool mydev_rx_give_up(struct mydev_device *dev)
 {
 	struct mydev_rx *rx = &dev->rx;
+	unsigned int failures;
+	bool failed;
+
+	spin_lock_irq(&dev->rx_lock);
+	failed = mydev_rx_exhausted(dev);
+	failures = rx->failures;
+	if (failed) {
+		mydev_rx_count_suspects(dev);
+		/* Whoever has it restarted hears of the error anew, behind its end. */
+		rx->told = 0;
+		rx->state = MYDEV_STATE_FAILED;
+	}
+	spin_unlock_irq(&dev->rx_lock);
+	if (!failed)
+		return false;
 
 	dev_err(&dev->dev,
 		"gave up after %u receive errors in a row; restart it, close all users and open again, or replug the device\n",
-		rx->failures);
+		failures);
 	spin_lock_irq(&dev->rx_lock);
-	mydev_rx_count_suspects(dev);
-	/* Whoever has it restarted hears of the error anew, behind its end. */
-	rx->told = 0;
-	rx->state = MYDEV_STATE_FAILED;
 	mydev_clients_wake(dev);
 	spin_unlock_irq(&dev->rx_lock);
+	return true;
 }
 
 /**
@@ -279,19 +294,14 @@ static void mydev_rx_set_running(struct mydev_device *dev)
  */
 static void mydev_rx_start(struct mydev_device *dev, int ret)
 {
-	bool wanted, failed;
+	bool wanted;
 
 	spin_lock_irq(&dev->rx_lock);
 	wanted = mydev_rx_startable(dev);
-	failed = mydev_rx_exhausted(dev);
 	spin_unlock_irq(&dev->rx_lock);
 	/* Where one is lost, its completion has us called again. */
-	if (!wanted || !mydev_rx_quiesce(dev))
+	if (!wanted || !mydev_rx_quiesce(dev) || mydev_rx_give_up(dev))
 		return;
-	if (failed) {
-		mydev_rx_give_up(dev);
-		return;
-	}
 
 	if (!ret)
 		ret = mydev_rx_clear_error(dev);

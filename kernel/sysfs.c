@@ -3,6 +3,7 @@
  * /sys/class/mydev/mydevN/: one value per file, see docs/ABI/.
  */
 #include <linux/device.h>
+#include <linux/mutex.h>
 #include <linux/sysfs.h>
 
 #include "mydev.h"
@@ -230,6 +231,9 @@ static ssize_t clear_halt_show(struct device *device,
 	return sysfs_emit(buf, "%s\n", mydev_clear_names[recovery.clear_halt]);
 }
 
+/* One member is changed, and the others are written back. */
+static DEFINE_MUTEX(mydev_recovery_mutex);
+
 static ssize_t clear_halt_store(struct device *device,
 				struct device_attribute *attr, const char *buf,
 				size_t count)
@@ -239,9 +243,11 @@ static ssize_t clear_halt_store(struct device *device,
 
 	if (when < 0)
 		return when;
+	mutex_lock(&mydev_recovery_mutex);
 	mydev_recovery_get(to_mydev(device), &recovery);
 	recovery.clear_halt = when;
 	ret = mydev_store_recovery(device, &recovery);
+	mutex_unlock(&mydev_recovery_mutex);
 	return ret ?: count;
 }
 static DEVICE_ATTR_RW(clear_halt);
@@ -272,10 +278,12 @@ static ssize_t mydev_recovery_store(struct device *device,
 	struct mydev_recovery recovery;
 	int ret;
 
+	mutex_lock(&mydev_recovery_mutex);
 	mydev_recovery_get(to_mydev(device), &recovery);
 	ret = kstrtou32(buf, 0, mydev_recovery_member(&recovery, attr));
 	if (!ret)
 		ret = mydev_store_recovery(device, &recovery);
+	mutex_unlock(&mydev_recovery_mutex);
 	return ret ?: count;
 }
 

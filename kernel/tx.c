@@ -161,7 +161,7 @@ static u32 mydev_tx_given_back(struct mydev_send *send, int status)
 	if (mydev_tx_finished(send, status)) {
 		tx->transfers++;
 		/* Where that is not for us, somebody else has cleared it. */
-		tx->halted = tx->needs_clear;
+		tx->halted = tx->halted && tx->needs_clear;
 		if (send->last)
 			asked = send->transaction;
 		mydev_tx_retire(send);

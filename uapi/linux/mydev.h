@@ -557,7 +557,7 @@ struct mydev_control {
  * going again, as if nothing had failed before; one that is between two tries is tried at
  * once. Everybody's read() goes on: first with the event of the error, in packet and ring
  * mode, then with what the device sends. In any other state it does nothing. It does not
- * wait for the device. Where the interface has no bulk IN endpoint, EOPNOTSUPP.
+ * wait for the device. Where the node has no IN endpoint, EOPNOTSUPP.
  *
  * The first three and the last need a descriptor that is open for writing. While another
  * alternate setting is asked for, the device has a second to answer, and one more to be
