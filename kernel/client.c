@@ -191,7 +191,6 @@ static void mydev_client_end_use(struct mydev_client *client)
 	mydev_client_unsubscribe(client, true);
 	mydev_map_revoke(client);
 	mydev_tx_revoke(client);
-	mydev_tx_pm_put_idle(dev);
 	mydev_tx_cancel(client, 0);
 	spin_lock_irq(&dev->rx_lock);
 	mydev_client_wake(client, MYDEV_POLL_IN | EPOLLOUT | MYDEV_POLL_GONE,

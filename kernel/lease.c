@@ -144,8 +144,10 @@ static int mydev_lease_claim_all(struct mydev_client *client, u32 timeout_ms,
 	}
 	ret = mydev_lease_end(client, ret);
 	/* All, or those before the one that was not to be had. */
-	list_for_each_entry_continue_reverse(dev, &iface->nodes, node)
+	list_for_each_entry_continue_reverse(dev, &iface->nodes, node) {
 		mydev_tx_give_up(dev, client);
+		mydev_tx_pm_put_idle(dev);
+	}
 	return ret;
 }
 
@@ -240,8 +242,10 @@ void mydev_tx_revoke(struct mydev_client *client)
 	struct mydev_device *dev;
 
 	mydev_lease_take_back(client);
-	list_for_each_entry(dev, &iface->nodes, node)
+	list_for_each_entry(dev, &iface->nodes, node) {
 		mydev_tx_give_up(dev, client);
+		mydev_tx_pm_put_idle(dev);
+	}
 }
 
 /**

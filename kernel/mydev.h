@@ -47,7 +47,7 @@
  * takes the one, a page fault the other. So neither is held where user memory
  * is touched.
  *
- * Mutexes and spinlocks of two nodes are never held at the same time.
+ * Of two nodes, neither the mutexes nor the spinlocks are held at the same time.
  *
  * The claim (arbiter.c) is no lock but a state: its holder may sleep for as long as
  * the device makes it wait, and waiters can be woken for other reasons.

@@ -170,6 +170,7 @@ static u32 mydev_restore_alternate(struct mydev_device *dev)
 
 	if (mydev_interface_is_leaving(dev->iface))
 		return 0;
+	mydev_cancel_queued(iface);
 	if (mydev_ep0_set_interface(dev, dev->info.alternate_setting, false)) {
 		usb_queue_reset_device(iface->intf);
 		return 0;
@@ -181,7 +182,6 @@ static u32 mydev_restore_alternate(struct mydev_device *dev)
 		if (dev->info.ep_out)
 			usb_reset_endpoint(udev, dev->info.ep_out);
 	}
-	mydev_cancel_queued(iface);
 	return MYDEV_EVENT_RESET;
 }
 
@@ -199,6 +199,7 @@ static int mydev_use_alternate(struct mydev_device *dev,
 {
 	struct mydev_interface *iface = dev->iface;
 	u8 interface = dev->info.interface_number;
+	bool taken;
 	int ret;
 
 	/*
@@ -212,6 +213,7 @@ static int mydev_use_alternate(struct mydev_device *dev,
 			*event = mydev_restore_alternate(dev);
 		return mydev_control_errno(dev, ret);
 	}
+	taken = !ret;
 
 	ret = usb_set_interface(iface->udev, interface,
 				setting->desc.bAlternateSetting);
@@ -220,6 +222,11 @@ static int mydev_use_alternate(struct mydev_device *dev,
 		if (usb_set_interface(iface->udev, interface,
 				      dev->info.alternate_setting))
 			usb_queue_reset_device(iface->intf);
+		else if (taken)
+			*event = MYDEV_EVENT_RESET;
+		/* The device has had the other one for a moment. */
+		if (taken)
+			mydev_cancel_queued(iface);
 		return mydev_control_errno(dev, ret);
 	}
 	list_for_each_entry(dev, &iface->nodes, node) {
