@@ -52,6 +52,7 @@ int fixture_init(struct kunit *test)
 	dev->has_in = true;
 	dev->info.ep_in = 0x81;
 	dev->rx.size = SIZE;
+	dev->rx.room = SIZE;
 	dev->rx.nr_buffers = NR_BUFFERS;
 	dev->rx.nr_entries = NR_ENTRIES;
 	return 0;

@@ -31,12 +31,14 @@ struct mydev_geometry;
  * @nr_buffers: buffers of the pool
  * @nr_entries: entries of the log, a power of two
  * @size: bytes per transfer, a multiple of wMaxPacketSize
+ * @room: bytes of a buffer, at least @size
  */
 struct mydev_rx_numbers {
 	unsigned int nr;
 	unsigned int nr_buffers;
 	unsigned int nr_entries;
 	unsigned int size;
+	unsigned int room;
 };
 
 /**
@@ -56,11 +58,12 @@ struct mydev_transfer {
 /**
  * struct mydev_rx - the receive ring
  * @transfers: array of @nr transfers, NULL while there is no member
- * @nr: transfers that are kept in flight while the ring runs; this and the three
+ * @nr: transfers that are kept in flight while the ring runs; this and the four
  *	next are written under rx_mutex and rx_lock
  * @nr_buffers: buffers that the pool gets
  * @nr_entries: entries that the log gets
  * @size: bytes per transfer, a multiple of wMaxPacketSize
+ * @room: bytes of a buffer, of which transfers use what is a multiple of that
  * @idle: transfers that are not in flight, under rx_lock
  * @in_flight: transfers that are not idle, under rx_lock
  * @credits: so many may be at least, by what the holders allow, see flow.c; 0 whenever
@@ -106,6 +109,7 @@ struct mydev_rx {
 	unsigned int nr_buffers;
 	unsigned int nr_entries;
 	unsigned int size;
+	unsigned int room;
 	struct list_head idle;
 	unsigned int in_flight;
 	unsigned int credits;

@@ -33,7 +33,7 @@ bool mydev_rx_fits(struct mydev_device *dev, struct usb_host_interface *setting)
 	const struct usb_endpoint_descriptor *in;
 
 	in = mydev_pipe_endpoint(setting, dev->endpoints & MYDEV_ENDPOINTS_IN);
-	return !in || usb_endpoint_maxp(in) <= READ_ONCE(dev->rx.size);
+	return !in || usb_endpoint_maxp(in) <= READ_ONCE(dev->rx.room);
 }
 
 /**
@@ -54,7 +54,7 @@ void mydev_rx_target(struct mydev_device *dev)
 		return;
 	mutex_lock(&dev->rx_mutex);
 	spin_lock_irq(&dev->rx_lock);
-	rx->size = rounddown(rx->size, dev->info.ep_in_max_packet);
+	rx->size = rounddown(rx->room, dev->info.ep_in_max_packet);
 	spin_unlock_irq(&dev->rx_lock);
 	for (i = 0; rx->transfers && i < rx->nr; i++) {
 		mydev_urb_target(dev, rx->transfers[i].urb, dev->info.ep_in);
@@ -144,8 +144,9 @@ void mydev_rx_init(struct mydev_device *dev)
 	 * A transfer that is no multiple of the packet size makes the host
 	 * controller fail with an overflow when a full packet meets the rest.
 	 */
+	rx->room = rx->size;
 	if (maxp)
-		rx->size = rounddown(rx->size, maxp);
+		rx->size = rounddown(rx->room, maxp);
 	rx->nr_entries =
 		mydev_default_entries((u64)rx->nr_buffers * rx->size - 1);
 }
@@ -231,6 +232,7 @@ int mydev_rx_set_geometry(struct mydev_device *dev,
 		return -ERANGE;
 	numbers.nr = nr;
 	numbers.size = size;
+	numbers.room = size;
 	numbers.nr_buffers = (u32)geometry->pool_bytes / size;
 	/* A buffer takes whole pages, however small it is. */
 	if (mydev_pool_map_size(numbers.nr_buffers, size) >

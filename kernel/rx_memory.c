@@ -79,7 +79,7 @@ static int mydev_rx_alloc(struct mydev_device *dev)
 	}
 
 	if (mydev_log_alloc(&store, rx->nr_entries) ||
-	    mydev_pool_alloc(&pool, rx->nr_buffers, rx->size))
+	    mydev_pool_alloc(&pool, rx->nr_buffers, rx->room))
 		goto err_free;
 	spin_lock_irq(&dev->rx_lock);
 	mydev_pool_move(&dev->pool, &pool);
@@ -173,6 +173,7 @@ void mydev_rx_use_geometry(struct mydev_device *dev,
 	rx->nr_buffers = numbers->nr_buffers;
 	rx->nr_entries = numbers->nr_entries;
 	rx->size = numbers->size;
+	rx->room = numbers->room;
 	spin_unlock_irq(&dev->rx_lock);
 }
 
@@ -193,7 +194,8 @@ int mydev_rx_rebuild(struct mydev_device *dev,
 	struct mydev_rx *rx = &dev->rx;
 	struct mydev_transfer *transfers = rx->transfers;
 	const struct mydev_rx_numbers old = { rx->nr, rx->nr_buffers,
-					      rx->nr_entries, rx->size };
+					      rx->nr_entries, rx->size,
+					      rx->room };
 	bool blocked = rx->urbs_blocked;
 	struct mydev_log_store store;
 	struct mydev_pool pool;

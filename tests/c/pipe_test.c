@@ -1040,6 +1040,36 @@ TEST(silent)
 	unplug_peer();
 }
 
+/* None is a multiple of another one, and a transfer takes just one packet. */
+TEST(sizes_of_settings)
+{
+	static const uint16_t sizes[] = { 40, 64, 48 };
+	static const unsigned int order[] = { 1, 2, 1, 0, 2, 0, 1 };
+	struct peer_device d = { .settings = 3 };
+	struct peer *p;
+	int fd;
+
+	for (int i = 0; i < 3; i++)
+		d.setting[i] = (struct peer_setting){
+			.endpoints = 2,
+			.endpoint = { { IN_1, BULK, 512, 0, false },
+				      { IN_INT, INTERRUPT, sizes[i], INTERVAL, false } },
+		};
+	p = plug_peer(&d);
+	fd = open_at(IN_INT, O_RDWR);
+	assert_int_equal(info_of(fd).transfer_size, sizes[0]);
+	ask(fd);
+	for (unsigned int n = 0; n < 7; n++) {
+		uint16_t size = sizes[order[n]];
+
+		assert_int_equal(set_alternate(fd, order[n]), 0);
+		assert_int_equal(info_of(fd).transfer_size, size);
+		send_in(p, IN_INT, n, size);
+		take_in(fd, IN_INT, n, size);
+	}
+	unplug_peer();
+}
+
 /* Each client hears of it, at whatever node. */
 TEST(events)
 {
@@ -1104,6 +1134,8 @@ int main(void)
 		PROMISE("unplug with clients at all nodes", unplugged, fresh_pipes),
 		PROMISE("without its endpoint in a setting a node is silent, and then goes on",
 			silent, fresh_pipes),
+		PROMISE("settings with interrupt packets of other sizes: there, and back",
+			sizes_of_settings, fresh_pipes),
 		PROMISE("another setting is an event at all nodes", events, fresh_pipes),
 	};
 
