@@ -82,10 +82,10 @@ class Reader:
     def ask(self):
         select.select([self.packets], [], [], 0)
 
-    def see(self, item, leaving=False):
+    def see(self, item, mended=False):
         if isinstance(item, mydev.Event):
-            # A device that leaves accepts no setting, which usbcore is asked to mend.
-            expected = ("alternate", "reset") if leaving else ("alternate",)
+            # Who is killed in a change, and a device that leaves, have it brought back.
+            expected = ("alternate", "reset") if mended else ("alternate",)
             assert item.name in expected and item.sequence == self.sequence, item
             self.events += 1
             return
@@ -218,7 +218,7 @@ def killed():
             assert device.info()["alternate_setting"] == 1
             wire.feed(10)
             while reader.number < wire.number:
-                reader.see(reader.packets.next(SECONDS))
+                reader.see(reader.packets.next(SECONDS), mended=True)
             assert reader.events >= 1
             reader.close()
 
@@ -241,7 +241,7 @@ def unplugged():
         assert ended(pid) == errno.ENODEV
         try:
             while True:
-                reader.see(reader.packets.next(SECONDS), leaving=True)
+                reader.see(reader.packets.next(SECONDS), mended=True)
         except OSError as error:
             assert error.errno == errno.ENODEV, f"{error!r}"
         reader.close()
