@@ -46,6 +46,7 @@ struct told {
 	struct mydev_place at;
 };
 
+static struct mydev_interface interface;
 static struct mydev_device device;
 static struct sent history[HISTORY];
 static struct told told[NR_CLIENTS];
@@ -131,6 +132,25 @@ void mydev_tx_cancel(struct mydev_client *client, u32 transaction)
 
 void mydev_lease_release(struct mydev_client *client)
 {
+}
+
+void mydev_ep0_abort(struct mydev_device *dev, unsigned int address)
+{
+}
+
+u32 mydev_interface_next_id(struct mydev_interface *iface)
+{
+	return ++iface->last_id.counter;
+}
+
+struct mydev_place mydev_rx_all_unread(const struct mydev_device *dev)
+{
+	return (struct mydev_place){ 0, 0 };
+}
+
+u64 mydev_rx_errors(struct mydev_device *dev)
+{
+	return dev->counters.errors;
 }
 
 void mydev_tx_stats(struct mydev_client *client, struct mydev_stats *stats)
@@ -639,6 +659,7 @@ static void begin(void)
 	unsigned int i;
 
 	memset(&device, 0, sizeof(device));
+	device.iface = &interface;
 	memset(in_flight, 0, sizeof(in_flight));
 	memset(history, 0xff, sizeof(history));
 	last_event = 0;

@@ -267,7 +267,7 @@ struct page;
 #define kvfree(p)                      free(p)
 #define kzalloc(size, flags)           calloc(1, size)
 #define kfree(p)                       free(p)
-#define alloc_pages_exact(size, flags) calloc(1, size)
+#define alloc_pages_exact(size, flags) calloc(1, PAGE_ALIGN(size))
 #define free_pages_exact(p, size)      free(p)
 #define get_zeroed_page(flags)         ((unsigned long)calloc(1, PAGE_SIZE))
 #define free_page(p)                   free((void *)(p))
@@ -278,6 +278,11 @@ static inline u64 div_u64_rem(u64 a, u32 b, u32 *rest)
 	*rest = a % b;
 	return a / b;
 }
+
+/* USB */
+#define USB_ENDPOINT_NUMBER_MASK 0x0f
+#define USB_DIR_IN               0x80
+#define BIT(n)                   (1UL << (n))
 
 /* Tasks and devices */
 #define TASK_COMM_LEN 16
@@ -336,6 +341,11 @@ struct rw_semaphore {
 typedef struct {
 	int counter;
 } atomic_t, refcount_t;
+
+struct kref {
+	int refs;
+};
+
 
 struct urb {
 	u32 actual_length, transfer_buffer_length;

@@ -84,8 +84,9 @@ class Reader:
 
     def see(self, item, mended=False):
         if isinstance(item, mydev.Event):
-            # Who is killed in a change, and a device that leaves, have it brought back.
-            expected = ("alternate", "reset") if mended else ("alternate",)
+            # Who is killed in a change, and a device that leaves, have it brought back;
+            # and one that leaves may seem to have failed first.
+            expected = ("alternate", "reset", "error") if mended else ("alternate",)
             assert item.name in expected and item.sequence == self.sequence, item
             self.events += 1
             return

@@ -693,7 +693,8 @@ struct mydev_gap_record {
 
 /* mydev_event_record.event, mydev_ring_entry.event */
 #define MYDEV_EVENT_STALL 1 /* the device stalled, receiving goes on */
-#define MYDEV_EVENT_ERROR 2 /* an error of the bus, receiving goes on */
+/* An error of the bus, receiving goes on; or an unplug, which is known a moment later. */
+#define MYDEV_EVENT_ERROR 2
 /* The device, or its interface, was reset: what it had is lost. */
 #define MYDEV_EVENT_RESET     3
 #define MYDEV_EVENT_RESUME    4 /* the system slept, receiving goes on */

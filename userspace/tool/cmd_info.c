@@ -95,6 +95,7 @@ static void add_features(struct json_object *obj, uint64_t features)
 		{ MYDEV_FEATURE_CONTROL, "control" },
 		{ MYDEV_FEATURE_RING, "ring" },
 		{ MYDEV_FEATURE_REWIND, "rewind" },
+		{ MYDEV_FEATURE_RECOVERY, "recovery" },
 	};
 	struct json_object *array = need(json_object_new_array());
 	size_t i;
