@@ -346,7 +346,6 @@ struct kref {
 	int refs;
 };
 
-
 struct urb {
 	u32 actual_length, transfer_buffer_length;
 	int status;
