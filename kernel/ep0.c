@@ -369,6 +369,40 @@ int mydev_request_do(struct mydev_request *r, u32 *actual, long timeout)
 }
 
 /**
+ * mydev_ep0_ask() - do a standard request of the driver's own
+ * @dev: the device
+ * @recipient: USB_RECIP_*
+ * @request: bRequest
+ * @value: wValue
+ * @index: wIndex
+ * @abortable: mydev_ep0_abort() may end it
+ * @patient: no signal ends it
+ *
+ * Return: as mydev_request_do(), or -ENOMEM.
+ */
+static int mydev_ep0_ask(struct mydev_device *dev, u8 recipient, u8 request,
+			 u16 value, u16 index, bool abortable, bool patient)
+{
+	struct mydev_request *r;
+	unsigned int noio;
+	int ret = -ENOMEM;
+	u32 actual;
+
+	/* A resume, or disconnect, may wait for it, and storage for that. */
+	noio = memalloc_noio_save();
+	r = mydev_request_alloc(dev, USB_DIR_OUT | recipient, request, value,
+				index, 0);
+	if (r) {
+		r->abortable = abortable;
+		r->patient = patient;
+		ret = mydev_request_do(r, &actual, MYDEV_OWN_TIMEOUT);
+	}
+	mydev_request_put(r);
+	memalloc_noio_restore(noio);
+	return ret;
+}
+
+/**
  * mydev_ep0_clear_halt() - clear the halt of an endpoint on both sides
  * @dev: the device, not gone
  * @address: of the endpoint, to which nothing is submitted
@@ -381,24 +415,13 @@ int mydev_request_do(struct mydev_request *r, u32 *actual, long timeout)
 int mydev_ep0_clear_halt(struct mydev_device *dev, unsigned int address,
 			 bool abortable)
 {
-	struct mydev_request *r;
-	unsigned int noio;
-	int ret = -ENOMEM;
-	u32 actual;
+	unsigned int noio = memalloc_noio_save();
+	int ret = mydev_ep0_ask(dev, USB_RECIP_ENDPOINT, USB_REQ_CLEAR_FEATURE,
+				USB_ENDPOINT_HALT, address, abortable, false);
 
-	/* A resume may wait for it, and storage for that. */
-	noio = memalloc_noio_save();
-	r = mydev_request_alloc(dev, USB_DIR_OUT | USB_RECIP_ENDPOINT,
-				USB_REQ_CLEAR_FEATURE, USB_ENDPOINT_HALT,
-				address, 0);
-	if (r) {
-		r->abortable = abortable;
-		ret = mydev_request_do(r, &actual, MYDEV_OWN_TIMEOUT);
-	}
 	/* The device starts over with DATA0, and so does the host. */
 	if (!ret)
 		usb_reset_endpoint(dev->iface->udev, address);
-	mydev_request_put(r);
 	memalloc_noio_restore(noio);
 	return ret;
 }
@@ -418,24 +441,10 @@ int mydev_ep0_clear_halt(struct mydev_device *dev, unsigned int address,
 int mydev_ep0_set_interface(struct mydev_device *dev, unsigned int number,
 			    bool killable)
 {
-	struct mydev_request *r;
-	unsigned int noio;
-	int ret = -ENOMEM;
-	u32 actual;
-
 	/* One that fails by it is never asked; usbcore says so, too. */
 	if (dev->iface->udev->quirks & USB_QUIRK_NO_SET_INTF)
 		return -EPIPE;
-	/* Disconnect waits for it. */
-	noio = memalloc_noio_save();
-	r = mydev_request_alloc(dev, USB_DIR_OUT | USB_RECIP_INTERFACE,
-				USB_REQ_SET_INTERFACE, number,
-				dev->info.interface_number, 0);
-	if (r) {
-		r->patient = !killable;
-		ret = mydev_request_do(r, &actual, MYDEV_OWN_TIMEOUT);
-	}
-	mydev_request_put(r);
-	memalloc_noio_restore(noio);
-	return ret;
+	return mydev_ep0_ask(dev, USB_RECIP_INTERFACE, USB_REQ_SET_INTERFACE,
+			     number, dev->info.interface_number, false,
+			     !killable);
 }

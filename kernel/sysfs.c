@@ -89,6 +89,15 @@ MYDEV_SENT(send_errors, dev->tx.errors);
 
 /* clang-format on */
 
+/* Which member of a structure an attribute is. */
+static u32 *mydev_attr_member(void *structure, struct device_attribute *attr)
+{
+	const struct dev_ext_attribute *ext =
+		container_of(attr, struct dev_ext_attribute, attr);
+
+	return structure + (unsigned long)ext->var;
+}
+
 /* The geometry: one member is set, the others stay as they are. */
 
 static int mydev_store_geometry(struct device *device,
@@ -106,23 +115,13 @@ static int mydev_store_geometry(struct device *device,
 	return ret;
 }
 
-/* Which member an attribute is. */
-static u32 *mydev_geometry_member(struct mydev_geometry *geometry,
-				  struct device_attribute *attr)
-{
-	const struct dev_ext_attribute *ext =
-		container_of(attr, struct dev_ext_attribute, attr);
-
-	return (void *)geometry + (unsigned long)ext->var;
-}
-
 static ssize_t mydev_geometry_show(struct device *device,
 				   struct device_attribute *attr, char *buf)
 {
 	struct mydev_geometry geometry;
 
 	mydev_rx_get_geometry(to_mydev(device), &geometry);
-	return sysfs_emit(buf, "%u\n", *mydev_geometry_member(&geometry, attr));
+	return sysfs_emit(buf, "%u\n", *mydev_attr_member(&geometry, attr));
 }
 
 static ssize_t mydev_geometry_store(struct device *device,
@@ -133,7 +132,7 @@ static ssize_t mydev_geometry_store(struct device *device,
 	int ret;
 
 	mydev_rx_get_geometry(to_mydev(device), &geometry);
-	ret = kstrtou32(buf, 0, mydev_geometry_member(&geometry, attr));
+	ret = kstrtou32(buf, 0, mydev_attr_member(&geometry, attr));
 	if (!ret)
 		ret = mydev_store_geometry(device, &geometry);
 	return ret ?: count;
@@ -252,23 +251,13 @@ static ssize_t clear_halt_store(struct device *device,
 }
 static DEVICE_ATTR_RW(clear_halt);
 
-/* Which member an attribute is. */
-static u32 *mydev_recovery_member(struct mydev_recovery *recovery,
-				  struct device_attribute *attr)
-{
-	const struct dev_ext_attribute *ext =
-		container_of(attr, struct dev_ext_attribute, attr);
-
-	return (void *)recovery + (unsigned long)ext->var;
-}
-
 static ssize_t mydev_recovery_show(struct device *device,
 				   struct device_attribute *attr, char *buf)
 {
 	struct mydev_recovery recovery;
 
 	mydev_recovery_get(to_mydev(device), &recovery);
-	return sysfs_emit(buf, "%u\n", *mydev_recovery_member(&recovery, attr));
+	return sysfs_emit(buf, "%u\n", *mydev_attr_member(&recovery, attr));
 }
 
 static ssize_t mydev_recovery_store(struct device *device,
@@ -280,7 +269,7 @@ static ssize_t mydev_recovery_store(struct device *device,
 
 	mutex_lock(&mydev_recovery_mutex);
 	mydev_recovery_get(to_mydev(device), &recovery);
-	ret = kstrtou32(buf, 0, mydev_recovery_member(&recovery, attr));
+	ret = kstrtou32(buf, 0, mydev_attr_member(&recovery, attr));
 	if (!ret)
 		ret = mydev_store_recovery(device, &recovery);
 	mutex_unlock(&mydev_recovery_mutex);
