@@ -4,7 +4,6 @@
  */
 #include <argp.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,12 +183,7 @@ int cmd_alt(int argc, char **argv)
 	int ret = 0;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
-	if (options.given)
-		status = target_open_sender(&target, options.common.name,
-					    O_WRONLY);
-	else
-		status =
-			target_open(&target, options.common.name, TARGET_QUERY);
+	status = target_open_to(&target, options.common.name, options.given);
 	if (status)
 		return status;
 	if (options.given)

@@ -4,7 +4,6 @@
  */
 #include <argp.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "tool.h"
@@ -174,12 +173,8 @@ int cmd_recovery(int argc, char **argv)
 	int status;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
-	if (changes(&options))
-		status = target_open_sender(&target, options.common.name,
-					    O_WRONLY);
-	else
-		status =
-			target_open(&target, options.common.name, TARGET_QUERY);
+	status =
+		target_open_to(&target, options.common.name, changes(&options));
 	if (status)
 		return status;
 	if (changes(&options))

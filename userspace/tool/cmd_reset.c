@@ -8,20 +8,8 @@
 
 #include "tool.h"
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	const char **name = state->input;
-
-	if (key != ARGP_KEY_ARG)
-		return ARGP_ERR_UNKNOWN;
-	if (*name)
-		argp_error(state, "one device only: %s", arg);
-	*name = arg;
-	return 0;
-}
-
 static const struct argp argp = {
-	.parser = parse,
+	.parser = parse_device,
 	.args_doc = "[DEV]",
 	.doc = "Reset a device, as root.\v" DEV_DOC
 	       " All of its interfaces are reset, also those of other drivers. Who "

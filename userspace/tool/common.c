@@ -25,6 +25,18 @@ static unsigned int parse_timeout(const char *text,
 	return ms;
 }
 
+error_t parse_device(int key, char *arg, struct argp_state *state)
+{
+	const char **name = state->input;
+
+	if (key != ARGP_KEY_ARG)
+		return ARGP_ERR_UNKNOWN;
+	if (*name)
+		argp_error(state, "one device only: %s", arg);
+	*name = arg;
+	return 0;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct common *common = state->input;

@@ -162,6 +162,12 @@ int target_open_sender(struct target *target, const char *name, int flags)
 	return find_entry(target);
 }
 
+int target_open_to(struct target *target, const char *name, bool change)
+{
+	return change ? target_open_sender(target, name, O_WRONLY)
+		      : target_open(target, name, TARGET_QUERY);
+}
+
 /* The "0" of "mydev0", or the "0.83" of "mydev0.83". */
 static bool is_device_number(const char *text)
 {

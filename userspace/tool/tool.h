@@ -92,6 +92,9 @@ void target_close(struct target *target);
 #define FD_VARIABLE "MYDEV_FD"
 int target_open_sender(struct target *target, const char *name, int flags);
 
+/* The latter where something is to be changed, the former to look. */
+int target_open_to(struct target *target, const char *name, bool change);
+
 /* Whether this is, or looks like, the name of a device and not of a file. */
 bool is_device_name(const char *name);
 
@@ -113,6 +116,9 @@ struct common {
  */
 extern const struct argp_child with_common[];
 extern const struct argp_child with_timeout[];
+
+/* A parser of DEV alone; its input is a const char **, NULL at first. */
+error_t parse_device(int key, char *arg, struct argp_state *state);
 
 /* parse.c: numbers on the command line; false for what is none */
 bool parse_number(const char *text, uint64_t *number);
